@@ -1,0 +1,35 @@
+# Every target works in a fresh clone: .venv is created on first use and again when the pins change.
+PYTHON ?= python3
+EXTRAS ?= dev,demo
+comma := ,
+INSTALLED := .venv/.installed-$(subst $(comma),-,$(EXTRAS))
+
+.PHONY: demo test check docs bench clean .venv
+
+.venv: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet -c constraints.txt --upgrade pip
+	.venv/bin/python -m pip install --quiet -c constraints.txt -e ".[$(EXTRAS)]"
+	touch $@
+
+demo: $(INSTALLED)
+	.venv/bin/tangentlens demo --output demo-output
+
+test: $(INSTALLED)
+	.venv/bin/pytest -n 2
+
+check: $(INSTALLED)
+	.venv/bin/ruff check
+	.venv/bin/mypy
+
+docs: $(INSTALLED)
+	.venv/bin/mkdocs build --strict
+
+bench: $(INSTALLED)
+	.venv/bin/python -m benchmarks
+
+clean:
+	rm -rf .venv site demo-output dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

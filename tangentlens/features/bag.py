@@ -1,0 +1,55 @@
+"""The two simplest families: counts of single tokens, and the number of windows."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from tangentlens.data.tokens import Tokens
+from tangentlens.features.counting import count_matrix
+from tangentlens.features.family import Array, Family, Features
+from tangentlens.features.patterns import Patterns, occurrences
+from tangentlens.features.windows import Windows, pooling_weight
+
+
+def known_patterns(columns: Features | None, name: str, *, first: int = 0, shape: tuple[int, ...] = (0,)
+                   ) -> Patterns | None:
+    """The patterns that the family of that name, place and shape has in `columns`."""
+    if columns is None:
+        return None
+    for family in columns.families:
+        if family.name == name and family.first == first and family.patterns and family.patterns.shape == shape:
+            return family.patterns
+    return None
+
+
+def token_family(tokens: Tokens, columns: Features | None, *, coefficient: float, pooling: str,
+                 attention: Array | None = None) -> Family:
+    """Family `token`: how often each token stands in each text, each position weighted by `attention` (total,) if given."""
+    ids, patterns = occurrences(tokens, (0,), known_patterns(columns, "token"))
+    shape = (len(tokens), len(patterns))
+    raw = count_matrix(tokens.text_of_token, ids, shape)
+    weight = pooling_weight(tokens.lengths, pooling)
+    values = None
+    if attention is not None:
+        values = _weighted(tokens.text_of_token, ids, attention, shape).data
+        values = values * np.repeat(weight, np.diff(raw.indptr))
+    return Family("token", patterns, raw, weight, np.array([[coefficient]]), values=values)
+
+
+def bias_family(windows: Windows, pooling: str, coefficients: Array, present: NDArray[np.int64] | None = None,
+                groups: tuple[str, ...] = ("",)) -> Family:
+    """Family `bias`: the number of windows of each text, by group where `present` (w,) gives each window's group."""
+    column = np.zeros(len(windows.text), np.int64) if present is None else present
+    raw = count_matrix(windows.text, column, (len(windows.tokens), len(groups)))
+    return Family("bias", None, raw, pooling_weight(windows.per_text, pooling), coefficients, groups)
+
+
+def _weighted(text: NDArray[np.int64], column: NDArray[np.int64], value: Array, shape: tuple[int, int]
+              ) -> sparse.csr_array:
+    keep = column >= 0
+    indptr = np.searchsorted(text[keep], np.arange(shape[0] + 1))
+    matrix = sparse.csr_array((value[keep], column[keep], indptr), shape=shape)
+    matrix.sum_duplicates()
+    return matrix

@@ -1,0 +1,165 @@
+"""One feature family: named pattern counts and their coefficient; and the map that all families make together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+
+from tangentlens.errors import ShapeError
+from tangentlens.features.patterns import Patterns, escaped
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Family:
+    """All patterns of one kind, with the coefficient the architecture gives them.
+
+    Columns are ordered group by group: column g · d + j is pattern j in windows of group g. Most families have a
+    single group; a CNN with "same" padding has one for each number of tokens a window can hold.
+
+    Shapes (n texts, d patterns, G groups): occurrences (n, G d) whole numbers; values None or (nnz,), the weighted
+    counts where they are not occurrences × weight; weight (n,); coefficients (G, G), symmetric, positive semi-definite,
+    the last group being the full window.
+    """
+
+    name: str
+    patterns: Patterns | None  # None: the one pattern `<bias>`
+    occurrences: sparse.csr_array
+    weight: Array
+    coefficients: Array
+    groups: tuple[str, ...] = ("",)
+    style: str = "tokens"  # how a column is named: "tokens", "offset" or "lag"
+    window: int = 1
+    first: int = 0  # place of the pattern's first token in the window
+    values: Array | None = None
+
+    def __post_init__(self) -> None:
+        columns = len(self) * len(self.groups)
+        if self.occurrences.shape != (len(self.weight), columns):
+            raise ShapeError(f"family {self.name}: counts have the shape {self.occurrences.shape}, "
+                             f"expected {(len(self.weight), columns)}")
+
+    def __len__(self) -> int:
+        """Number of patterns d."""
+        return 1 if self.patterns is None else len(self.patterns)
+
+    @property
+    def order(self) -> int:
+        """Number of tokens in a pattern, 0 for the bias."""
+        return 0 if self.patterns is None else len(self.patterns.shape)
+
+    @property
+    def coefficient(self) -> float:
+        """γ of the full window."""
+        return float(self.coefficients[-1, -1])
+
+    @property
+    def columns(self) -> int:
+        """Number of columns G d."""
+        return len(self) * len(self.groups)
+
+    @cached_property
+    def counts(self) -> sparse.csr_array:
+        """The pooled pattern counts Φ; sparse (n, G d), float64."""
+        raw = self.occurrences
+        data = self.values
+        if data is None:
+            data = raw.data * np.repeat(self.weight, np.diff(raw.indptr))
+        return sparse.csr_array((data, raw.indices, raw.indptr), shape=raw.shape)
+
+    @property
+    def names(self) -> pl.Series:
+        """One readable name for every pattern; length d. The same in every group."""
+        if self.patterns is None:
+            return pl.Series("feature", ["<bias>"])
+        if self.style == "tokens":
+            return self.patterns.names(self.window, self.first)
+        tokens = escaped(self.patterns.vocabulary).gather(self.patterns.tokens[:, 0])
+        return (tokens + (f"@{self.first}" if self.style == "offset" else f"@lag{self.first}")).alias("feature")
+
+    def labels(self) -> list[str]:
+        """The family's name in every group; length G."""
+        return [self.name + group for group in self.groups]
+
+    def score(self, pushed: Array) -> Array:
+        """Label scores γ Φᵀ a from Φᵀ a, mixing groups: s_g = Σ_h C[g, h] (Φᵀ a)_h; shapes (G d, c)."""
+        if len(self.groups) == 1:
+            return pushed * self.coefficient
+        blocks = pushed.reshape(len(self.groups), -1)
+        return (self.coefficients @ blocks).reshape(pushed.shape)
+
+
+@dataclass(frozen=True)
+class Features:
+    """The explicit feature map of an architecture on n texts: Θ(x, x') = Σ_r γ_r ⟨Φ_r(x), Φ_r(x')⟩.
+
+    `families` hold the counts, the names and the coefficients; `windowless` counts the texts without any window,
+    whose rows are zero. `unknown` counts token positions that match nothing.
+
+    >>> import tangentlens as tl
+    >>> tokens = tl.Tokens.from_ids([[0, 1, 0], [2, 1]])
+    >>> features = tl.MLP(pooling="sum").features(tokens)
+    >>> [family.name for family in features.families], features.families[0].counts.toarray().tolist()
+    (['token', 'bias'], [[2.0, 1.0, 0.0], [0.0, 1.0, 1.0]])
+    >>> features.kernel().round(4).tolist()
+    [[8.1366, 2.2958], [2.2958, 3.3183]]
+    """
+
+    families: tuple[Family, ...]
+    size: int
+    windowless: int = 0
+    unknown: int = 0
+
+    def __len__(self) -> int:
+        """Number of texts n."""
+        return self.size
+
+    @property
+    def columns(self) -> int:
+        """Number of features d over all families."""
+        return sum(family.columns for family in self.families)
+
+    @property
+    def nnz(self) -> int:
+        """Stored counts over all families."""
+        return int(sum(family.occurrences.nnz for family in self.families))
+
+    def push(self, duals: ArrayLike) -> list[Array]:
+        """Label scores s_r = γ_r Φ_rᵀ a of every family for dual coefficients a (n, c); arrays (columns, c)."""
+        return [family.score(family.counts.T @ np.asarray(duals)) for family in self.families]
+
+    def pull(self, scores: Sequence[Array]) -> Array:
+        """Decisions Σ_r Φ_r s_r (n, c) from label scores by family."""
+        return np.add.reduce([family.counts @ score for family, score in zip(self.families, scores, strict=True)])
+
+    def kernel(self, other: Features | None = None) -> Array:
+        """The kernel Σ_r γ_r Φ_r Φ_r'ᵀ as a dense matrix (n, n'). `other` must have the same columns."""
+        other = self if other is None else other
+        self.check_columns(other)
+        total = np.zeros((len(self), len(other)))
+        for mine, theirs in zip(self.families, other.families, strict=True):
+            for g in range(len(mine.groups)):
+                for h in range(len(mine.groups)):
+                    left, right = _group(mine, g), _group(theirs, h)
+                    total += mine.coefficients[g, h] * (left @ right.T).toarray()
+        return total
+
+    def check_columns(self, other: Features) -> None:
+        """Raises ShapeError unless both have the same families and columns."""
+        mine = [(family.name, family.columns) for family in self.families]
+        theirs = [(family.name, family.columns) for family in other.families]
+        if mine != theirs:
+            raise ShapeError("the two feature maps have different columns; make the features of new texts with "
+                             "architecture.features(new_tokens, columns=features)")
+
+
+def _group(family: Family, group: int) -> sparse.csr_array:
+    size = len(family)
+    return family.counts[:, group * size:(group + 1) * size]

@@ -1,0 +1,100 @@
+"""Which token patterns occur where: ids for every shape of pattern, without a Python loop over tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from tangentlens.data.tokens import Tokens, Vocabulary
+
+ABSENT = -1
+
+
+@dataclass(frozen=True)
+class Patterns:
+    """The d patterns of one shape that occur in the training texts, in sorted order.
+
+    A shape is a tuple of steps that starts with 0: (0,) single tokens, (0, 1) bigrams, (0, 2) pairs with one token
+    between. A pattern's key is (id of its beginning) · v + (its last token), so keys are 64-bit integers at any order.
+
+    Shapes: keys (d,) int64, sorted; `beginning` holds the patterns without their last token.
+    """
+
+    shape: tuple[int, ...]
+    keys: NDArray[np.int64]
+    beginning: Patterns | None
+    vocabulary: Vocabulary
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @cached_property
+    def tokens(self) -> NDArray[np.int64]:
+        """Token ids of every pattern; shape (d, order)."""
+        if self.beginning is None:
+            return self.keys[:, None]
+        start, last = np.divmod(self.keys, len(self.vocabulary))
+        return np.column_stack([self.beginning.tokens[start], last])
+
+    def names(self, window: int, first: int) -> pl.Series:
+        """Readable names: the tokens joined by one space, `_` for every open place of the window before, between and after.
+
+        `first` is the place of the pattern's first token in a window of `window` places.
+        """
+        parts: list[pl.Expr] = [pl.lit("_")] * window
+        columns = {}
+        for place, step in enumerate(self.shape):
+            columns[str(place)] = escaped(self.vocabulary).gather(self.tokens[:, place])
+            parts[first + step] = pl.col(str(place))
+        return pl.DataFrame(columns).select(pl.concat_str(parts, separator=" ").alias("feature"))["feature"]
+
+
+def escaped(vocabulary: Vocabulary) -> pl.Series:
+    """The token strings with a backslash before every space, `_`, `@`, `<` and `\\`, so that names are unambiguous."""
+    return pl.Series("token", vocabulary.strings, dtype=pl.String).str.replace_all(r"([ _@<\\])", r"\${1}")
+
+
+def occurrences(tokens: Tokens, shape: tuple[int, ...], known: Patterns | None = None
+                ) -> tuple[NDArray[np.int64], Patterns]:
+    """The pattern id at every token position, and the patterns.
+
+    Returns ids (total,), −1 where the pattern would leave its text or holds an unknown token (or, with `known`, is
+    not among those patterns).
+    """
+    size = len(tokens.vocabulary)
+    last = shifted(tokens, shape[-1])
+    if len(shape) == 1:
+        beginning, keys = None, last.astype(np.int64)
+    else:
+        start, beginning = occurrences(tokens, shape[:-1], known.beginning if known else None)
+        keys = np.where((start >= 0) & (last >= 0), start * size + last, ABSENT)
+    if known is None:
+        found, ids = _rank(keys)
+        return ids, Patterns(shape, found, beginning, tokens.vocabulary)
+    ids = np.searchsorted(known.keys, keys)
+    ids[ids == len(known.keys)] = 0
+    hit = known.keys[ids] == keys if len(known.keys) else np.zeros(len(keys), bool)
+    return np.where(hit, ids, ABSENT), known
+
+
+def shifted(tokens: Tokens, step: int) -> NDArray[np.int32]:
+    """The token id `step` places further in the same text, −1 outside of it; shape (total,)."""
+    total = len(tokens.ids)
+    result = np.full(total, ABSENT, dtype=np.int32)
+    low, high = max(0, -step), min(total, total - step)
+    if low < high:
+        text = tokens.text_of_token
+        inside = text[low:high] == text[low + step:high + step]
+        result[low:high] = np.where(inside, tokens.ids[low + step:high + step], ABSENT)
+    return result
+
+
+def _rank(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Sorted distinct keys ≥ 0, and for every key its place among them (−1 for −1)."""
+    column = pl.select(pl.when(pl.lit(pl.Series(keys)) >= 0).then(pl.lit(pl.Series(keys)))).to_series()
+    ids = column.rank("dense").cast(pl.Int64).fill_null(0).to_numpy() - 1
+    return column.drop_nulls().unique().sort().to_numpy(), ids

@@ -1,0 +1,48 @@
+"""The families of a window: a token at one place, or several tokens at several places."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tangentlens.features.counting import count_matrix
+from tangentlens.features.family import Array, Family, Features
+from tangentlens.features.patterns import Patterns, occurrences
+from tangentlens.features.windows import Windows, pooling_weight
+
+
+@dataclass
+class Skipgrams:
+    """Makes the families of all subsets of places; subsets of one shape share one search for patterns."""
+
+    windows: Windows
+    pooling: str
+    columns: Features | None = None
+    found: dict[tuple[int, ...], tuple[NDArray[np.int64], Patterns]] = field(default_factory=dict)
+
+    def family(self, places: tuple[int, ...], coefficients: Array, groups: tuple[str, ...]) -> Family:
+        """The family of one non-empty subset of places, in ascending order; the last group is the full window."""
+        windows = self.windows
+        ids, patterns = self._patterns(tuple(place - places[0] for place in places))
+        where, inside = windows.place(places[0])
+        pattern = np.where(inside, ids[where], -1) if len(where) else np.empty(0, np.int64)
+        group = windows.present - (windows.size - len(groups) + 1)
+        column = np.where(pattern >= 0, group * len(patterns) + pattern, -1)
+        raw = count_matrix(windows.text, column, (len(windows.tokens), len(groups) * len(patterns)))
+        weight = pooling_weight(windows.per_text, self.pooling)
+        single = len(places) == 1
+        return Family("token@offset" if single else "skip-gram", patterns, raw, weight, coefficients, groups,
+                      style="offset" if single else "tokens", window=windows.size, first=places[0])
+
+    def _patterns(self, shape: tuple[int, ...]) -> tuple[NDArray[np.int64], Patterns]:
+        if shape not in self.found:
+            self.found[shape] = occurrences(self.windows.tokens, shape, self._known(shape))
+        return self.found[shape]
+
+    def _known(self, shape: tuple[int, ...]) -> Patterns | None:
+        for family in self.columns.families if self.columns else ():
+            if family.patterns is not None and family.patterns.shape == shape:
+                return family.patterns
+        return None

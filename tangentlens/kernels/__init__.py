@@ -1,0 +1,10 @@
+"""Architectures: families and coefficients, Gaussian expectations, exact kernels."""
+
+from tangentlens.kernels.architecture import Architecture, describe
+from tangentlens.kernels.attention import SelfAttention
+from tangentlens.kernels.cnn import CNN
+from tangentlens.kernels.mlp import MLP
+
+ARCHITECTURES: dict[str, type[Architecture]] = {kind.__name__: kind for kind in (MLP, CNN, SelfAttention)}
+
+__all__ = ["ARCHITECTURES", "CNN", "MLP", "Architecture", "SelfAttention", "describe"]

@@ -1,0 +1,154 @@
+"""Products with the tangent kernel, Θ a, through the sparse feature map; the n × n matrix is never formed."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse.linalg import LinearOperator, eigsh
+
+from tangentlens.features.family import Family, Features
+
+Array = NDArray[np.float64]
+
+
+@dataclass
+class KernelProduct:
+    """Θ = Z Zᵀ + diag(own): Z holds the features that two or more texts share.
+
+    A feature that stands in one text only acts on that text alone, so it goes to the diagonal; most n-grams are like
+    that. Coefficient matrices between groups are split by Cholesky, γ = L Lᵀ, and the families of one pattern shape
+    at several offsets, nearly equal columns, are rotated to their mean and their (sparse) differences: Θ stays the
+    same, to rounding, with far fewer stored counts.
+
+    `products` counts products with Θ, one for each column of the right-hand side; one product = Z and Zᵀ together.
+    """
+
+    features: Features
+    products: int = 0
+    forward: list[sparse.csr_array] = field(init=False, repr=False)  # row blocks of Z, (n, d')
+    backward: list[sparse.csr_array] = field(init=False, repr=False)  # row blocks of Zᵀ, (d', n)
+    own: Array = field(init=False, repr=False)  # (n,)
+
+    def __post_init__(self) -> None:
+        n = len(self.features)
+        self.own = np.zeros(n)
+        shared = []
+        for block in _rotated(self.features):
+            entries = np.bincount(block.indices, minlength=block.shape[1])
+            rare = entries[block.indices] == 1
+            rows = np.repeat(np.arange(n), np.diff(block.indptr))
+            self.own += np.bincount(rows[rare], weights=block.data[rare] ** 2, minlength=n)
+            shared.append(_columns(block, ~rare, rows, entries > 1))
+        stacked = sparse.csr_array(sparse.hstack(shared, format="csr")) if shared else sparse.csr_array((n, 0))
+        self.forward = _row_blocks(stacked)
+        self.backward = _row_blocks(sparse.csr_array(stacked.T))
+
+    @property
+    def nnz(self) -> int:
+        """Stored counts in Z."""
+        return sum(block.nnz for block in self.forward)
+
+    def __matmul__(self, duals: Array) -> Array:
+        """Θ a for a of shape (n,) or (n, c)."""
+        self.products += 1 if duals.ndim == 1 else duals.shape[1]
+        pushed = _multiply(self.backward, np.ascontiguousarray(duals))
+        pulled = _multiply(self.forward, pushed)
+        return pulled + (self.own if duals.ndim == 1 else self.own[:, None]) * duals
+
+    def largest_eigenvalue(self) -> float:
+        """λ_max(Θ) by Lanczos, to a relative 1e-4."""
+        n = len(self.features)
+        if n < 20:
+            return float(np.linalg.eigvalsh(self @ np.eye(n))[-1]) if n else 0.0
+        operator = LinearOperator((n, n), matvec=lambda x: self @ x.ravel(), dtype=np.float64)
+        start = np.ones(n)
+        return float(eigsh(operator, k=1, which="LA", tol=1e-4, v0=start, return_eigenvectors=False)[0])
+
+
+def _rotated(features: Features) -> list[sparse.csr_array]:
+    """Blocks Ψ with Σ Ψ Ψᵀ = Θ."""
+    by_shape: dict[tuple[tuple[int, ...], str], list[sparse.csr_array]] = {}
+    rest = []
+    for family in features.families:
+        blocks = _uncoupled(family)
+        shape = family.patterns.shape if family.patterns is not None else ()
+        by_shape.setdefault((shape, family.style), []).append(blocks[0])
+        rest += blocks[1:]
+    for (_, style), alike in by_shape.items():
+        if style == "lag":
+            rest += alike
+        else:
+            rest += _helmert(alike)
+    return rest
+
+
+def _uncoupled(family: Family) -> list[sparse.csr_array]:
+    """Ψ_e = Σ_g Φ_g L[g, e] with L Lᵀ = γ, groups from the full window downwards, so that L has few entries."""
+    size, groups = len(family), len(family.groups)
+    factor = _cholesky(family.coefficients[::-1, ::-1])
+    parts = [family.counts[:, g * size:(g + 1) * size] for g in reversed(range(groups))] if groups > 1 else [family.counts]
+    blocks = []
+    for e in range(groups):
+        block = parts[e] * factor[e, e]
+        for g in range(e + 1, groups):
+            if factor[g, e] and parts[g].nnz:
+                block = block + parts[g] * factor[g, e]
+        blocks.append(sparse.csr_array(block))
+    return [blocks[0], *(block for block in blocks[1:] if block.nnz)]
+
+
+def _cholesky(matrix: Array) -> Array:
+    """Lower triangular L with L Lᵀ = matrix, for a positive semi-definite matrix that may be singular."""
+    size = len(matrix)
+    factor = np.zeros_like(matrix)
+    rest = matrix.copy()
+    for e in range(size):
+        if rest[e, e] > 1e-14 * matrix[e, e]:
+            factor[e:, e] = rest[e:, e] / np.sqrt(rest[e, e])
+            rest -= np.outer(factor[:, e], factor[:, e])
+    return factor
+
+
+def _helmert(blocks: list[sparse.csr_array]) -> list[sparse.csr_array]:
+    """An orthogonal rotation of blocks of one shape: their scaled sum first, then differences that are nearly empty."""
+    result = []
+    total = blocks[0]
+    for count, block in enumerate(blocks[1:], start=1):
+        difference = sparse.csr_array((total - block * count) / np.sqrt(count * (count + 1)))
+        difference.data[np.abs(difference.data) <= 1e-15] = 0.0
+        difference.eliminate_zeros()
+        result.append(difference)
+        total = total + block
+    return [sparse.csr_array(total / np.sqrt(len(blocks))), *result]
+
+
+def _columns(block: sparse.csr_array, keep: NDArray[np.bool_], rows: NDArray[np.int64], wanted: NDArray[np.bool_]
+             ) -> sparse.csr_array:
+    """The kept entries, in the wanted columns renumbered."""
+    n = block.shape[0]
+    number = np.cumsum(wanted) - 1
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(rows[keep], minlength=n))])
+    return sparse.csr_array((block.data[keep], number[block.indices[keep]].astype(np.int32), indptr.astype(np.int64)),
+                            shape=(n, int(wanted.sum())))
+
+
+def _row_blocks(matrix: sparse.csr_array) -> list[sparse.csr_array]:
+    """The matrix cut into as many runs of rows as there are processors, with about equally many entries each."""
+    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if matrix.nnz < 200_000:
+        workers = 1
+    cuts = np.searchsorted(matrix.indptr, np.linspace(0, matrix.nnz, workers + 1)[1:-1])
+    edges = [0, *map(int, cuts), matrix.shape[0]]
+    return [matrix[low:high] for low, high in zip(edges[:-1], edges[1:], strict=True)]
+
+
+def _multiply(blocks: list[sparse.csr_array], vector: Array) -> Array:
+    if len(blocks) == 1:
+        return np.asarray(blocks[0] @ vector)
+    with ThreadPoolExecutor(len(blocks)) as pool:
+        return np.concatenate(list(pool.map(lambda block: block @ vector, blocks)))

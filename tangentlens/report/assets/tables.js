@@ -1,0 +1,90 @@
+"use strict";
+// The sortable, searchable table of features of one architecture.
+
+const COLUMNS = [
+  { key: "feature", title: "Feature", text: true },
+  { key: "family", title: "Family", text: true },
+  { key: "class", title: "Class", text: true },
+  { key: "score", title: "Label score", show: signed, value: (row) => row.score },
+  { key: "count", title: "Count", show: figure, value: (row) => row.count },
+  { key: "count_in_class", title: "In its class", show: figure, value: (row) => row.count_in_class },
+  { key: "share", title: "In its class, %", show: percent, value: inClass },
+  { key: "half_step", title: "Half time", show: figure, value: (row) => row.half_step },
+];
+const PAGE = 15;
+
+/** Fills the table in `panel` and returns a function that shows a choice of class and kind. */
+function featureTable(panel, answer) {
+  const state = { choice: { label: null, kind: "" }, word: "", key: null, down: true, shown: PAGE };
+  const search = panel.querySelector(".search");
+  const more = panel.querySelector(".more");
+  const draw = () => drawTable(panel, answer.top, state);
+  headings(panel.querySelector("thead tr"), state, draw);
+  search.addEventListener("input", () => {
+    state.word = search.value;
+    state.shown = PAGE;
+    draw();
+  });
+  more.addEventListener("click", () => {
+    state.shown = Infinity;
+    draw();
+  });
+  return (choice) => {
+    state.choice = choice;
+    state.shown = PAGE;
+    draw();
+  };
+}
+
+function headings(line, state, draw) {
+  for (const column of COLUMNS) {
+    const cell = element("th", { scope: "col", "aria-sort": "none", ...(column.text ? {} : { class: "n" }) });
+    const button = element("button", { type: "button", "data-key": column.key }, column.title);
+    button.addEventListener("click", () => {
+      state.down = state.key === column.key ? !state.down : !column.text;
+      state.key = column.key;
+      for (const other of line.children) other.setAttribute("aria-sort", "none");
+      cell.setAttribute("aria-sort", state.down ? "descending" : "ascending");
+      draw();
+    });
+    cell.append(button);
+    line.append(cell);
+  }
+}
+
+function drawTable(panel, rows, state) {
+  const word = state.word.toLowerCase();
+  const found = rows.filter((row) => fits(row, state.choice) &&
+    (row.feature.toLowerCase().includes(word) || row.family.toLowerCase().includes(word)));
+  const sorted = state.key === null ? found : ordered(found, state);
+  panel.querySelector(".top tbody").replaceChildren(...sorted.slice(0, state.shown).map(lineOf));
+  panel.querySelector(".matches").textContent = `${figure(found.length)} of ${figure(rows.length)} features`;
+  const more = panel.querySelector(".more");
+  more.hidden = sorted.length <= state.shown;
+  more.textContent = `Show all ${figure(sorted.length)}`;
+}
+
+/** Sorted by the chosen column; missing values always last. */
+function ordered(rows, state) {
+  const column = COLUMNS.find((one) => one.key === state.key);
+  const value = column.text ? (row) => row[column.key] : column.value;
+  const sign = state.down ? -1 : 1;
+  return [...rows].sort((a, b) => {
+    const [x, y] = [value(a) ?? null, value(b) ?? null];
+    if (x === null || y === null) return (x === null) - (y === null);
+    return sign * (column.text ? x.localeCompare(y) : x - y);
+  });
+}
+
+function lineOf(row) {
+  const line = element("tr");
+  for (const column of COLUMNS) {
+    const cell = element(column.key === "feature" ? "th" : "td",
+      column.key === "feature" ? { scope: "row" } : column.text ? {} : { class: "n" });
+    if (column.key === "family") cell.append(element("span", { class: "dot", style: `background: ${colour(row.order)}` }), " ");
+    if (column.text) cell.append(element("bdi", { class: `cut ${column.key}`, title: row[column.key] }, row[column.key]));
+    else cell.textContent = column.show(column.value(row));
+    line.append(cell);
+  }
+  return line;
+}

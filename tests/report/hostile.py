@@ -1,0 +1,104 @@
+"""A small Report made by hand whose every text tries to break out of the page or the terminal."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import polars as pl
+
+from tangentlens.report.content import ArchitectureAnswer, DataGlance, Report
+
+TIMES = (0.0, 0.1, 1.0, 10.0, 100.0)
+HOSTILE = [
+    "<script>window.pwned = 1</script>",
+    "</script><script>window.pwned = 2</script>",
+    "<img src=x onerror=window.pwned=3>",
+    "javascript:window.pwned=4",
+    '"><svg onload=window.pwned=5>',
+    "&amp; &lt;b&gt;",
+    "{{ 7*7 }}{% raw %}",
+    "\u202eevil",
+    "👩‍🔬 日本 مرحبا",
+    "line\nbreak\ttab",
+    "\x1b[31mred\x1b]0;title\x07",
+    "x" * 500,
+    "[red]bold[/red] [link=http://example.invalid]",
+    "<!-- ]]> --> '",
+]
+
+
+def answer(name: str, labels: list[str], features: list[str]) -> ArchitectureAnswer:
+    """One architecture: every feature once per class, scores falling, one missing and one infinite number."""
+    two = len(labels) == 2
+    top: list[tuple[Any, ...]] = []
+    lines: list[tuple[Any, ...]] = []
+    for place, feature in enumerate(features):
+        for index, label in enumerate(labels):
+            sign = -1.0 if two and index == 0 else 1.0
+            score = sign / (place + 1 + 0.1 * index)
+            family = "pair" if " " in feature else "token"
+            top.append((family, f"{feature} {index}", label, score, 40 - place, 30 - place, 3.0 + place))
+            lines += [(family, f"{feature} {index}", label, t, score * t / (t + 2)) for t in TIMES]
+    top.append(("bias", "<bias>", labels[-1], math.nan, 90, None, math.inf))
+    curves = [(t, 0.7 / (1 + t), 0.9 - 0.4 / (1 + t), 0.7 / (1 + t), 0.8 if t else None) for t in TIMES]
+    return ArchitectureAnswer(
+        name=name,
+        description=f"{name}(activation='relu', note='</script>')",
+        spectrum=pl.DataFrame(
+            {
+                "family": ["bias", "token", "pair"],
+                "order": [0, 1, 2],
+                "coefficient": [0.159, 1.34, math.nan],
+                "share": [0.1, 0.8, 0.1],
+            }
+        ),
+        top=pl.DataFrame(
+            top, orient="row", schema=["family", "feature", "class", "score", "count", "count_in_class", "half_step"]
+        ),
+        trajectories=pl.DataFrame(lines, orient="row", schema=["family", "feature", "class", "time", "score"]),
+        curves=pl.DataFrame(
+            curves,
+            orient="row",
+            schema=["time", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy"],
+        ),
+        best_time=10.0,
+        time_reached=100.0,
+        products=42,
+        features=12_345,
+        windowless=1,
+        seconds=0.5,
+    )
+
+
+def make_report(labels: list[str], architectures: int = 2, features: list[str] | None = None) -> Report:
+    chosen = HOSTILE if features is None else features
+    data = DataGlance(
+        source="</title><script>window.pwned = 6</script>.csv",
+        texts=1234,
+        tokens=56_789,
+        vocabulary=2_000,
+        unknown=17,
+        skipped=3,
+        duplicates=5,
+        training=1_100,
+        validation=134,
+        tokenizer="words\x1b[2J",
+        classes=pl.DataFrame(
+            {
+                "class": labels,
+                "texts": [10] * len(labels),
+                "share": [1 / len(labels)] * len(labels),
+                "mean_length": [math.nan] + [9.5] * (len(labels) - 1),
+            }
+        ),
+        lengths=pl.DataFrame(
+            [(low, low + 5, label, 3 + low) for label in labels for low in range(0, 30, 5)],
+            orient="row",
+            schema=["low", "high", "class", "texts"],
+        ),
+    )
+    answers = tuple(answer(f"Net {i} <b>&", labels, chosen[i:] + chosen[:i]) for i in range(architectures))
+    settings = {"seed": 0, "split": {"share": 0.1, "by": None}, "</script>": HOSTILE, "\x1b[0m": float("nan")}
+    notes = ("5 <u>duplicates</u>\x1b[31m", "[blink]")
+    return Report("Audit of <i>reviews</i> [bold]\x1b[1m", data, answers, notes, settings)
