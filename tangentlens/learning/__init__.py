@@ -1,0 +1,8 @@
+"""Features and labels → trajectory of dual coefficients."""
+
+from tangentlens.learning.dynamics import Dynamics
+from tangentlens.learning.losses import LOSSES, Targets
+from tangentlens.learning.product import KernelProduct
+from tangentlens.learning.solve import critical_learning_rate, descend, flow, start
+
+__all__ = ["LOSSES", "Dynamics", "KernelProduct", "Targets", "critical_learning_rate", "descend", "flow", "start"]

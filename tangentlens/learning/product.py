@@ -25,20 +25,23 @@ class KernelProduct:
     at several offsets, nearly equal columns, are rotated to their mean and their (sparse) differences: Θ stays the
     same, to rounding, with far fewer stored counts.
 
-    `products` counts products with Θ, one for each column of the right-hand side; one product = Z and Zᵀ together.
+    `extra` texts (validation) take part as rows: a product with duals of the n training texts then gives outputs on
+    n + n' rows, training texts first. `products` counts products with Θ, one for each column of the right-hand side;
+    one product = Z and Zᵀ together.
     """
 
     features: Features
+    extra: Features | None = None
     products: int = 0
     forward: list[sparse.csr_array] = field(init=False, repr=False)  # row blocks of Z, (n, d')
     backward: list[sparse.csr_array] = field(init=False, repr=False)  # row blocks of Zᵀ, (d', n)
     own: Array = field(init=False, repr=False)  # (n,)
 
     def __post_init__(self) -> None:
-        n = len(self.features)
+        n = self.rows
         self.own = np.zeros(n)
         shared = []
-        for block in _rotated(self.features):
+        for block in _rotated(self.features, self.extra):
             entries = np.bincount(block.indices, minlength=block.shape[1])
             rare = entries[block.indices] == 1
             rows = np.repeat(np.arange(n), np.diff(block.indptr))
@@ -49,13 +52,20 @@ class KernelProduct:
         self.backward = _row_blocks(sparse.csr_array(stacked.T))
 
     @property
+    def rows(self) -> int:
+        """Number of rows: training texts, then extra texts."""
+        return len(self.features) + (len(self.extra) if self.extra else 0)
+
+    @property
     def nnz(self) -> int:
         """Stored counts in Z."""
         return sum(block.nnz for block in self.forward)
 
     def __matmul__(self, duals: Array) -> Array:
-        """Θ a for a of shape (n,) or (n, c)."""
+        """Θ a for a of shape (n,) or (n, c); the result has one row for every training and extra text."""
         self.products += 1 if duals.ndim == 1 else duals.shape[1]
+        if len(duals) < self.rows:
+            duals = np.concatenate([duals, np.zeros((self.rows - len(duals), *duals.shape[1:]))])
         pushed = _multiply(self.backward, np.ascontiguousarray(duals))
         pulled = _multiply(self.forward, pushed)
         return pulled + (self.own if duals.ndim == 1 else self.own[:, None]) * duals
@@ -64,18 +74,19 @@ class KernelProduct:
         """λ_max(Θ) by Lanczos, to a relative 1e-4."""
         n = len(self.features)
         if n < 20:
-            return float(np.linalg.eigvalsh(self @ np.eye(n))[-1]) if n else 0.0
-        operator = LinearOperator((n, n), matvec=lambda x: self @ x.ravel(), dtype=np.float64)
+            return float(np.linalg.eigvalsh((self @ np.eye(n))[:n])[-1]) if n else 0.0
+        operator = LinearOperator((n, n), matvec=lambda x: (self @ x.ravel())[:n], dtype=np.float64)
         start = np.ones(n)
         return float(eigsh(operator, k=1, which="LA", tol=1e-4, v0=start, return_eigenvectors=False)[0])
 
 
-def _rotated(features: Features) -> list[sparse.csr_array]:
+def _rotated(features: Features, extra: Features | None) -> list[sparse.csr_array]:
     """Blocks Ψ with Σ Ψ Ψᵀ = Θ."""
     by_shape: dict[tuple[tuple[int, ...], str], list[sparse.csr_array]] = {}
     rest = []
-    for family in features.families:
-        blocks = _uncoupled(family)
+    others = extra.families if extra else (None,) * len(features.families)
+    for family, other in zip(features.families, others, strict=True):
+        blocks = _uncoupled(family, other)
         shape = family.patterns.shape if family.patterns is not None else ()
         by_shape.setdefault((shape, family.style), []).append(blocks[0])
         rest += blocks[1:]
@@ -87,11 +98,12 @@ def _rotated(features: Features) -> list[sparse.csr_array]:
     return rest
 
 
-def _uncoupled(family: Family) -> list[sparse.csr_array]:
+def _uncoupled(family: Family, other: Family | None) -> list[sparse.csr_array]:
     """Ψ_e = Σ_g Φ_g L[g, e] with L Lᵀ = γ, groups from the full window downwards, so that L has few entries."""
     size, groups = len(family), len(family.groups)
     factor = _cholesky(family.coefficients[::-1, ::-1])
-    parts = [family.counts[:, g * size:(g + 1) * size] for g in reversed(range(groups))] if groups > 1 else [family.counts]
+    counts = sparse.csr_array(sparse.vstack([family.counts, other.counts])) if other else family.counts
+    parts = [counts[:, g * size:(g + 1) * size] for g in reversed(range(groups))] if groups > 1 else [counts]
     blocks = []
     for e in range(groups):
         block = parts[e] * factor[e, e]

@@ -1,0 +1,104 @@
+"""Losses, their slopes and curvatures, and how labels become targets (theory, section "Learning")."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, logsumexp, softmax
+
+from tangentlens.errors import DataError, OptionError, ShapeError
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss ℓ(y, f) by its value, slope ∂ℓ/∂f and curvature ∂²ℓ/∂f² for outputs f (n, c).
+
+    `curve(f, X)` multiplies each text's c × c curvature with X (n, c, m); `steepest` bounds the curvature.
+    """
+
+    name: str
+    value: Callable[[Array, Array], Array]  # (n, c), (n, c) -> (n,)
+    slope: Callable[[Array, Array], Array]  # (n, c), (n, c) -> (n, c)
+    curve: Callable[[Array, Array], Array]  # (n, c), (n, c, m) -> (n, c, m)
+    steepest: float
+
+
+def _softmax_curve(f: Array, x: Array) -> Array:
+    p = softmax(f, axis=1)[:, :, None]
+    return np.asarray(p * (x - np.sum(p * x, axis=1, keepdims=True)))
+
+
+LOSSES = {
+    loss.name: loss
+    for loss in (
+        Loss("logistic", lambda f, y: np.sum(np.logaddexp(0, f) - y * f, axis=1), lambda f, y: expit(f) - y,
+             lambda f, x: (expit(f) * expit(-f))[:, :, None] * x, 0.25),
+        Loss("softmax", lambda f, y: logsumexp(f, axis=1) - np.sum(y * f, axis=1),
+             lambda f, y: softmax(f, axis=1) - y, _softmax_curve, 0.5),
+        Loss("squared", lambda f, y: np.sum((f - y) ** 2, axis=1) / 2, lambda f, y: f - y, lambda f, x: x, 1.0),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Labels as numbers: classes in sorted order, the class of every text (n,), and the loss's targets y (n, c).
+
+    Two classes have one output, positive for the last class: y is 0 or 1 (logistic), −1 or 1 (squared). More classes,
+    or the softmax loss, have one output each and one-hot targets.
+    """
+
+    classes: tuple[Any, ...]
+    index: NDArray[np.int64]
+    y: Array
+    loss: Loss
+
+    def accuracy(self, f: Array) -> float:
+        """Share of texts whose decision is their own class."""
+        if not len(f):
+            return float("nan")
+        decided = np.argmax(f, axis=1) if f.shape[1] > 1 else (f[:, 0] > 0).astype(np.int64)
+        return float(np.mean(decided == self.index))
+
+    def mean_loss(self, f: Array) -> float:
+        """(1/n) Σ ℓ(y_i, f_i)."""
+        return float(np.mean(self.loss.value(f, self.y))) if len(f) else float("nan")
+
+
+def encode(labels: Any, loss: str | None, *, texts: int, classes: tuple[Any, ...] | None = None) -> Targets:
+    """Labels of any sortable type as Targets; `classes` fixes the classes (for validation texts).
+
+    Without a loss, two classes get "logistic" and more get "softmax".
+    """
+    values = np.asarray(labels)
+    if values.ndim != 1 or len(values) != texts:
+        raise ShapeError(f"{len(values) if values.ndim else 1} labels for {texts} texts; give exactly one per text")
+    if classes is None:
+        try:
+            classes = tuple(np.unique(values).tolist())
+        except TypeError as error:
+            raise DataError("the labels are of types that cannot be sorted together; make them all text") from error
+        if len(classes) < 2:
+            raise DataError(f"all {texts} labels are {classes[0]!r}; learning needs at least two classes"
+                            if classes else "there are no labels; learning needs at least two classes")
+    number = {value: place for place, value in enumerate(classes)}
+    try:
+        index = np.array([number[value] for value in values.tolist()], dtype=np.int64)
+    except KeyError as error:
+        raise DataError(f"the label {error.args[0]!r} is not among the training classes {list(classes)[:10]}") from error
+    name = loss or ("logistic" if len(classes) == 2 else "softmax")
+    if name not in LOSSES:
+        raise OptionError(f'unknown loss "{name}"; there are: {", ".join(LOSSES)}')
+    if name == "logistic" and len(classes) > 2:
+        raise OptionError(f'the logistic loss needs two classes, not {len(classes)}; use loss="softmax"')
+    if len(classes) == 2 and name != "softmax":
+        y = index[:, None] * (2.0 if name == "squared" else 1.0) - (1.0 if name == "squared" else 0.0)
+    else:
+        y = np.eye(len(classes))[index]
+    return Targets(classes, index, y, LOSSES[name])

@@ -1,0 +1,94 @@
+"""Gradient flow of m coefficients: the small dense problem that the flow becomes in a basis (theory, eq. 58)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import factorial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tangentlens.learning.losses import Targets
+
+Array = NDArray[np.float64]
+
+
+@dataclass
+class ReducedFlow:
+    """dz/dt = −(1/n) Fᵀ g(F z), g = ∂ℓ/∂f, solved by the exponential Rosenbrock method exprb43.
+
+    The Jacobian −(1/n) Fᵀ H F is symmetric, so every φ-function is exact in its eigenbasis, and stiffness costs nothing.
+    Source: Hochbruck, Ostermann, Schweitzer, SIAM J. Numer. Anal. 47 (2009), method exprb43.
+
+    Shapes: F (n c, m) outputs of the m basis vectors on the training texts.
+    """
+
+    outputs: Array
+    targets: Targets
+
+    def f(self, z: Array) -> Array:
+        """Outputs F z; shape (n, c)."""
+        return (self.outputs @ z).reshape(self.targets.y.shape)
+
+    def slope(self, z: Array) -> Array:
+        """∂ℓ/∂f / n; shape (n c,)."""
+        return self.targets.loss.slope(self.f(z), self.targets.y).ravel() / len(self.targets.y)
+
+    def rate(self, z: Array) -> Array:
+        """dz/dt; shape (m,)."""
+        return -(self.outputs.T @ self.slope(z))
+
+    def modes(self, z: Array) -> tuple[Array, Array]:
+        """Eigenvalues (m,) ≤ 0 and eigenvectors (m, m) of the Jacobian at z."""
+        n, c = self.targets.y.shape
+        curved = self.targets.loss.curve(self.f(z), self.outputs.reshape(n, c, -1)).reshape(n * c, -1)
+        jacobian = -(self.outputs.T @ curved) / n
+        values, vectors = np.linalg.eigh((jacobian + jacobian.T) / 2)
+        return np.minimum(values, 0.0), vectors
+
+    def path(self, z: Array, t: float, stops: Array, tolerance: float) -> Iterator[tuple[float, Array]]:
+        """The flow from z at time t through every stop, each reached exactly: yields (time, z) at the stops."""
+        step = stops[0] - t
+        for stop in stops:
+            while t < stop:
+                rate, modes = self.rate(z), self.modes(z)
+                last = False
+                while True:
+                    last = step >= stop - t
+                    new, error = self._step(z, min(step, stop - t), rate, modes)
+                    allowed = tolerance * max(float(np.linalg.norm(new)), 1e-300)
+                    if error <= allowed:
+                        break
+                    step = min(step, stop - t) * max(0.2, 0.9 * (allowed / error) ** 0.25)
+                taken = min(step, stop - t)
+                t, z = (float(stop), new) if last else (t + taken, new)
+                step = max(step if last else 0.0, taken * min(4.0, 0.9 * (allowed / max(error, 1e-300)) ** 0.25))
+            yield t, z
+
+    def _step(self, z: Array, h: float, rate: Array, modes: tuple[Array, Array]) -> tuple[Array, float]:
+        """One step of exprb43 and the norm of its difference to the embedded third-order method."""
+        values, vectors = modes
+        half, (one, three, four) = phi_functions(values * (h / 2))[0], phi_functions(values * h)
+        r = vectors.T @ rate
+
+        def remainder(move: Array) -> Array:  # D = N(z + move) − N(z), in the eigenbasis
+            return np.asarray(vectors.T @ self.rate(z + vectors @ move) - r - values * move)
+
+        second = remainder(h / 2 * half * r)
+        third = remainder(h * one * (r + second))
+        difference = h * four * (12 * third - 48 * second)
+        new = z + vectors @ (h * (one * r + three * (16 * second - 2 * third)) + difference)
+        return new, float(np.linalg.norm(difference))
+
+
+def phi_functions(x: Array) -> tuple[Array, Array, Array]:
+    """φ_1, φ_3 and φ_4 of x ≤ 0, where φ_k(x) = Σ_j x^j / (j + k)!."""
+    near = np.abs(x) < 1.0
+    small, large = np.where(near, x, 0.0), np.where(near, 1.0, x)
+    first = np.expm1(large) / large
+    third = ((first - 1) / large - 0.5) / large
+    far = (first, third, (third - 1 / 6) / large)
+    series = [np.polynomial.polynomial.polyval(small, [1 / factorial(j + k) for j in range(18)]) for k in (1, 3, 4)]
+    result = tuple(np.where(near, close, distant) for close, distant in zip(series, far, strict=True))
+    return result[0], result[1], result[2]

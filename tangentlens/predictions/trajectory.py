@@ -1,0 +1,132 @@
+"""Learning as users see it: a trajectory of label scores and decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from tangentlens.errors import OptionError
+from tangentlens.features.family import Features
+from tangentlens.learning.dynamics import Dynamics
+from tangentlens.learning.solve import Progress, descend, flow, start
+from tangentlens.predictions.scores import output_classes, score_table
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """What an infinitely wide network has learned at every recorded step: label scores, and decisions as their sums.
+
+    Shapes: dynamics.duals (T, n, c); dynamics.steps (T,). A `step` argument is the place of a record: 0 is the start,
+    −1 the last one; `best` is the record with the least validation loss.
+    """
+
+    features: Features
+    dynamics: Dynamics
+
+    @property
+    def steps(self) -> Array:
+        """Steps (descent) or times (flow) of the records; shape (T,)."""
+        return self.dynamics.steps
+
+    @property
+    def duals(self) -> Array:
+        """Dual coefficients a: how much each training text has pushed so far; shape (T, n, c)."""
+        return self.dynamics.duals
+
+    @property
+    def curves(self) -> pl.DataFrame:
+        """Loss and accuracy at every record: step, train_loss, train_accuracy, validation_loss, validation_accuracy."""
+        return self.dynamics.curves
+
+    @property
+    def classes(self) -> tuple[Any, ...]:
+        """The classes in sorted order; with two, the last one is the positive one."""
+        return self.dynamics.targets.classes
+
+    @property
+    def best(self) -> int:
+        """The record with the least validation loss (the last one without validation texts)."""
+        return self.dynamics.best
+
+    def label_scores(self, step: int = -1) -> pl.DataFrame:
+        """Label scores s = γ Φᵀ a of every feature (theory, eq. 48).
+
+        Returns a table with one row for every feature column and output, in column order: family, feature, class, score,
+        count (occurrences in the training texts), count_in_class, half_step (first, interpolated step at which the
+        score has this sign and at least half of this size; null for a score of 0). With two classes there is one
+        output, and a positive score pushes towards the class in the column `class`, the last one.
+        """
+        return score_table(self.features, self.dynamics, self.record(step))
+
+    def scores(self, step: int = -1) -> list[Array]:
+        """Label scores by family, without names: arrays (columns, c), in the order of `features.families`."""
+        return self.features.push(self.duals[self.record(step)])
+
+    def decision(self, features: Features, step: int = -1) -> Array:
+        """Decisions f = Σ_r Φ_r s_r on texts whose features were made with columns=; shape (n', c) (theory, eq. 49)."""
+        self.features.check_columns(features)
+        return features.pull(self.scores(step))
+
+    def predict(self, features: Features, step: int = -1) -> NDArray[Any]:
+        """The decided class of every text; shape (n',)."""
+        f = self.decision(features, step)
+        chosen = np.argmax(f, axis=1) if f.shape[1] > 1 else (f[:, 0] > 0).astype(np.int64)
+        return np.array(self.classes)[chosen]
+
+    @property
+    def outputs(self) -> list[Any]:
+        """The class that each of the c outputs speaks for."""
+        return output_classes(self.dynamics)
+
+    def record(self, step: int) -> int:
+        """The place of a record counted from the start; raises OptionError if there is none."""
+        size = len(self.steps)
+        if not -size <= step < size:
+            raise OptionError(f"there is no record {step}: this trajectory has {size}, from 0 to {size - 1} (−1 is the last)")
+        return step % size
+
+    def __repr__(self) -> str:
+        clock = self.dynamics.clock
+        return (f"Trajectory({len(self.features)} texts, {self.features.columns} features, "
+                f"{len(self.steps)} records to {clock} {self.steps[-1]:.4g})")
+
+
+def learn(features: Features, labels: Any, loss: str | None = None, *, learning_rate: float | str = "auto",
+          steps: int | None = None, time: float | str | None = None, record: Iterable[float] | None = None,
+          validation: tuple[Features, Any] | None = None, tolerance: float = 1e-3, progress: Progress | None = None
+          ) -> Trajectory:
+    """Learns from n texts: gradient descent for `steps`, or gradient flow to a `time`.
+
+    Descent: a ← a − (η/n) ∂ℓ/∂f(Θ a); flow: da/dt = −(1/n) ∂ℓ/∂f(Θ a); both from a = 0, and both through sparse products.
+
+    features: of the training texts; labels: one per text, of any sortable type; loss: "logistic" (two classes),
+    "softmax" or "squared" (by default the first or second, by the number of classes); learning_rate: a number, or
+    "auto" for half of the critical rate; steps: 1000 by default; time: a number, or "best" to go through the minimum of
+    the validation loss; record: steps or times to record (by default about 40, at growing distances); validation:
+    (features, labels) of texts held out, their features made with columns=; tolerance: of the flow, relative.
+
+    Raises OptionError, DataError or ShapeError. A learning rate above the critical one gives a warning.
+
+    >>> import tangentlens as tl
+    >>> tokens = tl.Tokens.from_ids([[0, 1], [2, 1], [0, 0]])
+    >>> trajectory = tl.learn(tl.MLP(activation="tanh").features(tokens), ["good", "bad", "good"], time=20.0)
+    >>> trajectory.label_scores().select("feature", "class", "count", "count_in_class").rows()
+    [('0', 'good', 3, 3), ('1', 'good', 2, 1), ('2', 'good', 1, 0)]
+    >>> trajectory.label_scores()["score"].sign().to_list()
+    [1.0, 1.0, -1.0]
+    """
+    if time is not None and (steps is not None or learning_rate != "auto"):
+        raise OptionError("give either time= (gradient flow) or steps= and learning_rate= (gradient descent), not both")
+    recorder = start(features, labels, loss, validation)
+    if time is not None:
+        return Trajectory(features, flow(recorder, time=time, record=record, tolerance=tolerance, progress=progress))
+    wanted = None if record is None else [int(step) for step in record]
+    return Trajectory(features, descend(recorder, steps=1000 if steps is None else steps, learning_rate=learning_rate,
+                                        record=wanted))
