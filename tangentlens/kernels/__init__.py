@@ -4,7 +4,8 @@ from tangentlens.kernels.architecture import Architecture, describe
 from tangentlens.kernels.attention import SelfAttention
 from tangentlens.kernels.cnn import CNN
 from tangentlens.kernels.mlp import MLP
+from tangentlens.kernels.parsing import parse_architecture
 
 ARCHITECTURES: dict[str, type[Architecture]] = {kind.__name__: kind for kind in (MLP, CNN, SelfAttention)}
 
-__all__ = ["ARCHITECTURES", "CNN", "MLP", "Architecture", "SelfAttention", "describe"]
+__all__ = ["ARCHITECTURES", "CNN", "MLP", "Architecture", "SelfAttention", "describe", "parse_architecture"]

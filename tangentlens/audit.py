@@ -1,0 +1,204 @@
+"""START HERE: the main job, one stage after another.
+
+texts → tokens → features → learning → label scores → report, for every architecture.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time as clock
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from tangentlens.data import Texts, Tokens, split, tokenize
+from tangentlens.errors import DataError, OptionError
+from tangentlens.kernels import CNN, MLP, Architecture, SelfAttention, describe
+from tangentlens.predictions import Trajectory, learn
+from tangentlens.predictions.strongest import Strongest, strongest
+from tangentlens.report import ArchitectureAnswer, Report, write_page
+from tangentlens.report.answers import answer, glance
+from tangentlens.report.files import staged
+
+Progress = Callable[[str], None]
+DEFAULT_ARCHITECTURES: tuple[Architecture, ...] = (MLP(), CNN(), SelfAttention(scores="tied"))
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What each architecture will learn from a data set.
+
+    content: everything the report shows; trajectories: one per architecture, in the same order; tokens: of the training
+    texts; table: the label scores of every feature that occurs in the training texts, at the best time: architecture,
+    family, feature, class, score, count, count_in_class, half_step.
+    """
+
+    content: Report
+    architectures: tuple[Architecture, ...]
+    trajectories: tuple[Trajectory, ...]
+    tokens: Tokens
+    table: pl.DataFrame
+
+    def report(self, path: str | os.PathLike[str]) -> None:
+        """Writes the interactive page, one self-contained HTML file. Raises OutputError."""
+        write_page(self.content, path)
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Writes audit.html, scores.parquet and run.json, all or none. Raises OutputError."""
+        with staged(folder) as stage:
+            self.write(stage)
+
+    def write(self, folder: Path) -> None:
+        """Writes the three files into a folder that exists."""
+        self.report(folder / "audit.html")
+        self.table.write_parquet(folder / "scores.parquet")
+        run = json.dumps(self.summary(), indent=2, ensure_ascii=False, default=str)
+        (folder / "run.json").write_text(run + "\n", encoding="utf-8")
+
+    def summary(self) -> dict[str, Any]:
+        """What run.json holds: every setting, versions, the data's fingerprint, and the main results."""
+        return self.content.settings | {"results": [_result(answered) for answered in self.content.architectures],
+                                        "notes": list(self.content.notes)}
+
+    def __repr__(self) -> str:
+        return f"Audit({self.content.data.texts} texts, {', '.join(map(describe, self.architectures))})"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How `audit` tokenises, splits and learns; see there."""
+
+    tokenizer: str = "words"
+    lowercase: bool = False
+    min_count: int = 1
+    validation: float = 0.1
+    seed: int = 0
+    loss: str | None = None
+    time: float | str | None = "best"
+    steps: int | None = None
+    learning_rate: float | str = "auto"
+
+
+def audit(texts: Texts, architectures: Sequence[Architecture] | None = None, *, progress: Progress | None = None,
+          **settings: Any) -> Audit:
+    """Says which features each architecture will learn from labelled texts, how strongly and when.
+
+    texts: with labels of two or more classes; architectures: by default MLP, CNN and tied SelfAttention.
+    Settings: tokenizer, lowercase, min_count (see `tokenize`); validation (share held out to choose the time), seed;
+    loss (see `learn`); time (a number, or "best"), or steps and learning_rate for gradient descent.
+    progress: called with a line of text as work goes on. Raises DataError or OptionError.
+
+    >>> import tangentlens as tl
+    >>> found = tl.audit(tl.small_reviews(), [tl.MLP()])
+    >>> found.table.filter(family="token").sort("score")["feature"][0] in {"dull", "boring", "awful", "bad", "terrible"}
+    True
+    """
+    options = Settings(**settings)
+    chosen = tuple(architectures or DEFAULT_ARCHITECTURES)
+    names = [describe(architecture) for architecture in chosen]
+    if len(set(names)) < len(names):
+        raise OptionError(f"the architecture {max(names, key=names.count)} is given twice; leave one out")
+    if len(texts.classes) < 2:
+        raise DataError(f"an audit needs labels of at least two classes; {texts.source} has {len(texts.classes)}")
+    started = clock.perf_counter()
+    say = progress or (lambda line: None)
+    say("tokenising")
+    train_rows, held_rows = split(texts, options.validation, seed=options.seed)
+    train, held = texts[train_rows], texts[held_rows]
+    tokens = tokenize(train, tokenizer=options.tokenizer, lowercase=options.lowercase, min_count=options.min_count)
+    held_tokens = tokenize(held, vocabulary=tokens.vocabulary)
+    if not np.any(tokens.ids >= 0):
+        raise DataError(f"no token of {texts.source} occurs {options.min_count} times or more; lower min_count")
+    trajectories, answers, tables = [], [], []
+    for architecture, name in zip(chosen, names, strict=True):
+        trajectory, answered, table = _one(architecture, (tokens, train.labels), (held_tokens, held.labels), options,
+                                           lambda line, name=name: say(f"{name}: {line}"))
+        trajectories.append(trajectory)
+        answers.append(answered)
+        tables.append(table.select(pl.lit(name).alias("architecture"), pl.exclude("order", "block", "column")))
+    data = glance(texts, tokens, held_tokens, tokenizer=options.tokenizer, training_rows=train_rows,
+                  validation_rows=held_rows)
+    about = _about(texts, options, chosen, clock.perf_counter() - started)
+    content = Report(f"What networks learn from {texts.source}", data, tuple(answers), _notes(texts, trajectories), about)
+    return Audit(content, chosen, tuple(trajectories), tokens, pl.concat(tables))
+
+
+def _one(architecture: Architecture, train: tuple[Tokens, Any], held: tuple[Tokens, Any], options: Settings,
+         say: Progress) -> tuple[Trajectory, ArchitectureAnswer, pl.DataFrame]:
+    """One architecture: features, learning, label scores."""
+    started = clock.perf_counter()
+    spectrum = architecture.spectrum()
+    say("counting patterns")
+    features = architecture.features(train[0])
+    validation = None
+    if len(held[0]):
+        validation = (architecture.features(held[0], columns=features), held[1])
+    moment = options.time if validation is not None or options.time != "best" else 1e3
+    if options.steps is not None:
+        trajectory = learn(features, train[1], options.loss, steps=options.steps, learning_rate=options.learning_rate,
+                           validation=validation)
+    else:
+        trajectory = learn(features, train[1], options.loss, time=moment, validation=validation, progress=say)
+    say("label scores")
+    found: Strongest = strongest(trajectory, step=trajectory.best)
+    seconds = clock.perf_counter() - started
+    return trajectory, answer(architecture, trajectory, found, seconds=seconds, spectrum=spectrum), found.scores
+
+
+def _notes(texts: Texts, trajectories: Sequence[Trajectory]) -> tuple[str, ...]:
+    """Warnings about the data that change how the answers should be read."""
+    notes = []
+    if texts.skipped:
+        notes.append(f"{texts.skipped:,} rows had no usable text or label and were skipped.")
+    if texts.duplicates:
+        notes.append(f"{texts.duplicates:,} texts occur earlier already; equal texts stay on one side of the split.")
+    windowless = max(trajectory.features.windowless for trajectory in trajectories)
+    if windowless:
+        notes.append(f"{windowless:,} training texts hold no window (empty, or shorter than it); their output is 0.")
+    unknown = trajectories[0].features.unknown
+    if unknown:
+        notes.append(f"{unknown:,} token positions of the training texts are rarer than min_count and match nothing.")
+    return tuple(notes)
+
+
+def _about(texts: Texts, options: Settings, architectures: Sequence[Architecture], seconds: float) -> dict[str, Any]:
+    """Every setting, the versions and the data's fingerprint."""
+    packages = ("tangentlens", "numpy", "scipy", "polars", "tokenizers")
+    return {
+        "data": {"source": texts.source, "texts": len(texts), "skipped": texts.skipped, "sha256": texts.fingerprint},
+        "architectures": [repr(architecture) for architecture in architectures],
+        "settings": vars(options),
+        "versions": {"python": platform.python_version()} | {name: _version(name) for name in packages},
+        "seconds": round(seconds, 3),
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _result(answered: ArchitectureAnswer) -> dict[str, Any]:
+    best = int(np.argmin(np.abs(answered.curves["time"].to_numpy() - answered.best_time)))
+    curves = answered.curves.row(best, named=True)
+    strongest_features = answered.top.group_by("class", maintain_order=True).head(10)
+    return {
+        "architecture": answered.name, "best_time": answered.best_time, "products": answered.products,
+        "features": answered.features, "windowless": answered.windowless, "seconds": round(answered.seconds, 3),
+        **{key: _finite(value) for key, value in curves.items() if key != "time"},
+        "spectrum": answered.spectrum.to_dicts(),
+        "strongest": strongest_features.to_dicts(),
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None

@@ -1,0 +1,81 @@
+"""The strongest features of every class, and how their label scores grew."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from tangentlens.predictions.scores import family_table, score_paths
+from tangentlens.predictions.trajectory import Trajectory
+
+PER_ORDER = (20, 20, 15, 10)  # bias, tokens, pairs, longer: rows shown per class
+PATHS = (1, 5, 3, 2)  # the same for trajectories
+MOMENTS = 40  # recorded steps shown of a trajectory
+
+
+@dataclass(frozen=True)
+class Strongest:
+    """scores: the label-score table (features that occur in the training texts), with the columns `order`, `block`
+    (which family) and `column` (which column of it) added; top: its strongest rows of each class and order, `class`
+    being the class that the feature pushes towards; paths: family, feature, class, time, score for fewer of them.
+    """
+
+    scores: pl.DataFrame
+    top: pl.DataFrame
+    paths: pl.DataFrame
+
+
+def strongest(trajectory: Trajectory, *, step: int = -1) -> Strongest:
+    """Label scores at a record, the strongest features among them, and their paths up to the end."""
+    scores = observed_scores(trajectory, step)
+    top = _top(scores, trajectory, PER_ORDER)
+    return Strongest(scores, top, _paths(_top(scores, trajectory, PATHS), trajectory))
+
+
+def observed_scores(trajectory: Trajectory, step: int) -> pl.DataFrame:
+    """The label scores of all features that occur in the training texts."""
+    record = trajectory.record(step)
+    tables = []
+    for block, family in enumerate(trajectory.features.families):
+        table = family_table(family, trajectory.dynamics, record)
+        place = np.tile(np.arange(family.columns), len(trajectory.outputs))
+        table = table.with_columns(
+            pl.lit(family.order).alias("order"), pl.lit(block).alias("block"), pl.Series("column", place))
+        tables.append(table.filter(pl.col("count") > 0))
+    return pl.concat(tables)
+
+
+def _top(scores: pl.DataFrame, trajectory: Trajectory, quota: tuple[int, ...]) -> pl.DataFrame:
+    """The strongest features of each class and order; of one feature in several groups, the most frequent."""
+    two = len(trajectory.outputs) == 1
+    chosen = []
+    for order in sorted(scores["order"].unique().to_list()):
+        rows = scores.filter(pl.col("order") == order)
+        for name in trajectory.classes:
+            positive = name == trajectory.classes[-1] if two else True
+            mine = rows if two else rows.filter(pl.col("class") == name)
+            mine = mine.filter(pl.col("score") > 0 if positive else pl.col("score") < 0)
+            most = quota[min(order, len(quota) - 1)]
+            mine = mine.top_k(6 * most, by=pl.col("score").abs())
+            mine = mine.sort("count", descending=True, maintain_order=True).unique(
+                ["block", "feature"], keep="first", maintain_order=True)
+            chosen.append(mine.top_k(most, by=pl.col("score").abs()).with_columns(pl.lit(name).alias("class")))
+    return pl.concat(chosen).sort(pl.col("score").abs(), descending=True)
+
+
+def _paths(rows: pl.DataFrame, trajectory: Trajectory) -> pl.DataFrame:
+    steps = trajectory.steps
+    moments = np.unique(np.linspace(0, len(steps) - 1, min(MOMENTS, len(steps))).round().astype(int))
+    two = len(trajectory.outputs) == 1
+    tables = []
+    for (block,), mine in rows.group_by(["block"], maintain_order=True):
+        columns = mine["column"].to_numpy()
+        paths = score_paths(trajectory.features.families[int(str(block))], trajectory.dynamics, columns)
+        for place, row in enumerate(mine.iter_rows(named=True)):
+            output = 0 if two else trajectory.outputs.index(row["class"])
+            tables.append(pl.DataFrame({"time": steps[moments], "score": paths[moments, place, output]}).select(
+                pl.lit(row["family"]).alias("family"), pl.lit(row["feature"]).alias("feature"),
+                pl.lit(row["class"]).alias("class"), "time", "score"))
+    return pl.concat(tables)
