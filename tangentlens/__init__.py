@@ -8,6 +8,7 @@ from tangentlens.predictions import Trajectory, learn, responses
 
 __version__ = "0.1.0"
 
-__all__ = ["CNN", "MLP", "Architecture", "Audit", "Family", "Features", "SelfAttention", "Texts", "Tokens", "Trajectory",
-           "Vocabulary", "audit", "learn", "movie_reviews", "read_texts", "responses", "small_reviews", "split",
-           "tokenize"]
+__all__ = [
+    "CNN", "MLP", "Architecture", "Audit", "Family", "Features", "SelfAttention", "Texts", "Tokens", "Trajectory",
+    "Vocabulary", "audit", "learn", "movie_reviews", "read_texts", "responses", "small_reviews", "split", "tokenize",
+]

@@ -37,7 +37,7 @@ class Attention:
         return self._received_by_counts()
 
     def by_token(self) -> tuple[sparse.csr_array, Array]:
-        """How position i spreads its attention over known tokens, sparse (total, v), and Σ over tokens of its square (total,)."""
+        """How position i spreads its attention over known tokens, sparse (total, v), and the sum of squares (total,)."""
         total, size = len(self.tokens.ids), len(self.tokens.vocabulary)
         rows, columns, values = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty(0)]
         for where, real, alpha in self._batches():
@@ -60,7 +60,7 @@ class Attention:
         return ids
 
     def _received_by_counts(self) -> Array:
-        """Without positions, n_u being the count of u: A_j = n_t e^s / z_t + Σ_{u ≠ t_j} n_u / z_u, z_u = n_u e^s + L − n_u."""
+        """Without positions: A_j = n_t e^s / z_t + Σ_{u ≠ t_j} n_u / z_u, z_u = n_u e^s + L − n_u (theory, eq. 35)."""
         text, types = self.tokens.text_of_token, self.types
         key = text * (len(self.tokens.vocabulary) + self.tokens.unknown) + types
         _, first, inverse, count = np.unique(key, return_index=True, return_inverse=True, return_counts=True)
@@ -68,7 +68,7 @@ class Attention:
         e = np.exp(self.token)
         share = count / (count * e + self.tokens.lengths[owner] - count)
         total = np.bincount(owner, weights=share, minlength=len(self.tokens))
-        return (total[owner] + (e - 1) * share)[inverse]
+        return np.asarray((total[owner] + (e - 1) * share)[inverse], dtype=np.float64)
 
     def _batches(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.bool_], Array]]:
         """Texts of similar length at a time: flat places (B, L), which of them are real, and α (B, L, L)."""

@@ -26,7 +26,7 @@ def known_patterns(columns: Features | None, name: str, *, first: int = 0, shape
 
 def token_family(tokens: Tokens, columns: Features | None, *, coefficient: float, pooling: str,
                  attention: Array | None = None) -> Family:
-    """Family `token`: how often each token stands in each text, each position weighted by `attention` (total,) if given."""
+    """Family `token`: how often each token stands in each text, positions weighted by `attention` (total,) if given."""
     ids, patterns = occurrences(tokens, (0,), known_patterns(columns, "token"))
     shape = (len(tokens), len(patterns))
     raw = count_matrix(tokens.text_of_token, ids, shape)

@@ -137,7 +137,7 @@ class Features:
 
     def pull(self, scores: Sequence[Array]) -> Array:
         """Decisions Σ_r Φ_r s_r (n, c) from label scores by family."""
-        return np.add.reduce([family.counts @ score for family, score in zip(self.families, scores, strict=True)])
+        return np.asarray(sum(family.counts @ score for family, score in zip(self.families, scores, strict=True)))
 
     def kernel(self, other: Features | None = None) -> Array:
         """The kernel Σ_r γ_r Φ_r Φ_r'ᵀ as a dense matrix (n, n'). `other` must have the same columns."""

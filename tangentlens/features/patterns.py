@@ -41,7 +41,7 @@ class Patterns:
         return np.column_stack([self.beginning.tokens[start], last])
 
     def names(self, window: int, first: int) -> pl.Series:
-        """Readable names: the tokens joined by one space, `_` for every open place of the window before, between and after.
+        """Readable names: tokens joined by one space, `_` for every open place of the window before and after.
 
         `first` is the place of the pattern's first token in a window of `window` places.
         """

@@ -67,7 +67,7 @@ class Windows:
 
 
 def pooling_weight(per_text: NDArray[np.int64], pooling: str) -> NDArray[np.float64]:
-    """What a sum over windows is multiplied by: 1 for "sum" and "last", 1 / number for "mean" (0 where there is none)."""
+    """What a sum over windows is multiplied by: 1 / number for "mean" (0 where there is none), 1 otherwise."""
     if pooling != "mean":
         return np.ones(len(per_text))
     return np.divide(1.0, per_text, out=np.zeros(len(per_text)), where=per_text > 0)

@@ -52,7 +52,7 @@ class Activation:
             return self.closed[which](a, b, q)
         triples, inverse = np.unique(np.stack([a, b, q], axis=-1).reshape(-1, 3), axis=0, return_inverse=True)
         values = np.array([_by_quadrature(self.name, which, *map(float, triple)) for triple in triples])
-        return values[inverse].reshape(a.shape)
+        return np.asarray(values[inverse].reshape(a.shape))
 
 
 def activation(name: str) -> Activation:
@@ -128,7 +128,7 @@ def _gelu_slope(a: Array, b: Array, q: Array) -> Array:
 
 def _silu_derivative(x: Array) -> Array:
     s = special.expit(x)
-    return s * (1 + x * special.expit(-x))
+    return np.asarray(s * (1 + x * special.expit(-x)))
 
 
 def _gelu_derivative(x: Array) -> Array:

@@ -40,7 +40,10 @@ class Architecture(ABC):
 
     @abstractmethod
     def spectrum(self) -> pl.DataFrame:
-        """The feature spectrum: family, order, coefficient γ, share (patterns in a full window × γ / κ of that window)."""
+        """The feature spectrum (theory, eq. 27): family, order, coefficient γ, and share.
+
+        share = number of patterns in a fully matched window × γ / κ of that window.
+        """
 
 
 def describe(architecture: Architecture) -> str:
@@ -66,7 +69,7 @@ def spectrum_table(rows: list[tuple[str, int, float, float]]) -> pl.DataFrame:
 
 
 def non_negative(coefficients: Array, scale: float) -> Array:
-    """Coefficients (…, G, G) with rounding removed; theory says γ is positive semi-definite, so anything else is an error."""
+    """Coefficients (…, G, G) without rounding; theory says positive semi-definite, so anything else is an error."""
     smallest = float(np.min(np.linalg.eigvalsh(coefficients)))
     if smallest < -1e-9 * scale:
         raise ArithmeticError(f"negative feature coefficient {smallest:.3e}: please report this as a bug")
@@ -87,21 +90,25 @@ def check_options(architecture: Architecture) -> None:
     for field in dataclasses.fields(architecture):  # type: ignore[arg-type]
         value: Any = getattr(architecture, field.name)
         if isinstance(value, list):
-            object.__setattr__(architecture, field.name, tuple(value))
-        if field.name.endswith("_std"):
-            for number in value if isinstance(value, tuple | list) else (value,):
+            value = tuple(value)
+            object.__setattr__(architecture, field.name, value)
+        if field.name.endswith(("_std", "_scale")):
+            for number in value if isinstance(value, tuple) else (value,):
                 check_number(f"{name}: {field.name}", number, zero=field.name == "bias_std")
         elif field.name in COUNTS:
-            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
-                raise OptionError(f"{name}: {field.name} must be a whole number of at least 1, not {value!r}")
+            check_count(f"{name}: {field.name}", value)
         elif field.name == "activation" and value is not None:
             activation(value)
         elif field.name in CHOICES:
-            choices = CHOICES[field.name]
-            if name in LAST_STATE and field.name == "pooling":
-                choices = (*choices, "last")
+            choices = CHOICES[field.name] + (("last",) if field.name == "pooling" and name in LAST_STATE else ())
             if value not in choices:
                 raise OptionError(f"{name}: {field.name} must be one of {', '.join(map(str, choices))}, not {value!r}")
+
+
+def check_count(what: str, number: Any) -> None:
+    """Raises OptionError unless the number is whole and at least 1."""
+    if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
+        raise OptionError(f"{what} must be a whole number of at least 1, not {number!r}")
 
 
 def check_number(what: str, number: Any, *, zero: bool = False) -> None:

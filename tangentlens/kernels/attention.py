@@ -1,4 +1,4 @@
-"""SelfAttention: one layer of attention, linear in its values unless an activation follows (theory, section "SelfAttention")."""
+"""SelfAttention: one layer, linear in its values unless an activation follows (theory, section "SelfAttention")."""
 
 from __future__ import annotations
 
@@ -59,7 +59,8 @@ class SelfAttention(Architecture):
         """See Architecture.features."""
         self._check_sparse()
         received = None if self.scores == "uniform" else self._attention(tokens).received()
-        family = token_family(tokens, columns, coefficient=self._coefficient(), pooling=self.pooling, attention=received)
+        family = token_family(tokens, columns, coefficient=self._coefficient(), pooling=self.pooling,
+                              attention=received)
         return Features((family,), len(tokens), int(np.sum(tokens.lengths == 0)), tokens.unknown)
 
     def spectrum(self) -> pl.DataFrame:
@@ -70,7 +71,8 @@ class SelfAttention(Architecture):
     def _check_sparse(self) -> None:
         if self.activation not in (None, "identity"):
             raise NoSparseFormError(
-                f'SelfAttention with activation="{self.activation}" has no sparse feature map, only the dense `kernel`; '
+                f'SelfAttention with activation="{self.activation}" has no sparse feature map, only the dense '
+                "`kernel`; "
                 "use activation=None, or MLP or CNN, which have both an activation and a sparse map"
             )
 

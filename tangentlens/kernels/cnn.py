@@ -95,7 +95,7 @@ class CNN(Architecture):
         return Windows(tokens, self.kernel_size, self.padding)
 
     def _kappa(self, kind: str) -> Array:
-        """κ[g, h, j]: kernel between windows with g and h tokens that agree in j places; shape (k + 1, k + 1, k + 1)."""
+        """κ[g, h, j] of windows with g and h tokens that agree in j places (eq. 29, 30); shape (k + 1,) * 3."""
         k = self.kernel_size
         g, h, j = np.meshgrid(*[np.arange(k + 1)] * 3, indexing="ij")
         wanted = (g >= 1) & (h >= 1) & (j <= np.minimum(g, h))

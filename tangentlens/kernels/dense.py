@@ -45,7 +45,7 @@ def kernel_by_blocks(tokens: Tokens, other: Tokens | None, block: Callable[[Toke
 
 def matches(left: NDArray[np.int32], right: NDArray[np.int32]) -> NDArray[np.bool_]:
     """[t = t'] for two lists of token ids; unknown tokens match nothing. Shape (p, p')."""
-    return (left[:, None] == right[None, :]) & (left >= 0)[:, None]
+    return np.asarray((left[:, None] == right[None, :]) & (left >= 0)[:, None])
 
 
 def pooling_matrix(text: NDArray[np.int64], weight: Array) -> sparse.csr_array:

@@ -46,5 +46,5 @@ class Pair:
 
 def embedded(a: ArrayLike, b: ArrayLike, covariance: ArrayLike, *, trained: bool) -> Pair:
     """The embedding layer: Θ = Σ, or 0 where it is frozen."""
-    arrays = np.broadcast_arrays(*(np.asarray(x, dtype=np.float64) for x in (a, b, covariance)))
-    return Pair(*arrays, arrays[2] if trained else np.zeros_like(arrays[2]))
+    first, second, both = np.broadcast_arrays(*(np.asarray(x, dtype=np.float64) for x in (a, b, covariance)))
+    return Pair(first, second, both, both if trained else np.zeros_like(both))

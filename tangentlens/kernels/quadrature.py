@@ -1,4 +1,4 @@
-"""E[f(u) g(u')] for a Gaussian pair by composite Gauss–Legendre quadrature (theory, section "Gaussian expectations")."""
+"""E[f(u) g(u')] for a Gaussian pair by composite Gauss–Legendre quadrature (theory, eq. 14)."""
 
 from __future__ import annotations
 

@@ -19,7 +19,8 @@ from tangentlens.learning.reduced import ReducedFlow
 Array = NDArray[np.float64]
 START = 6  # Krylov vectors before the first step
 GROWTH = 2  # vectors added at a time
-NEGLIGIBLE = 1e-10  # squared norm, relative to what it was before projection: below, a direction is rounding
+NEGLIGIBLE = 1e-10  # squared norm relative to what it was before projection: below, a direction is rounding …
+NULL = 1e-13  # … and below this share of the largest one seen, it lies in the null space of Θ
 MOST = 400  # basis vectors
 
 
@@ -39,6 +40,7 @@ class GalerkinFlow:
     outputs: Array = field(init=False, repr=False)
     z: Array = field(init=False, repr=False)
     error: float = 0.0
+    largest: float = 0.0  # largest squared norm wᵀ Θ w of a unit vector so far
 
     def __post_init__(self) -> None:
         n, c = self.targets.y.shape
@@ -100,6 +102,7 @@ class GalerkinFlow:
         """Adds dual vectors (n c, p) to the basis; returns Θ times them, or None where they are already in it."""
         n, c = self.targets.y.shape
         p = vectors.shape[1]
+        vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=0), np.finfo(np.float64).tiny)
         columns = vectors.reshape(n, c * p)
         image = (self.product @ columns).reshape(self.product.rows * c, p)
         before = np.einsum("ij,ij->j", vectors, image[:n * c])
@@ -109,7 +112,9 @@ class GalerkinFlow:
             vectors, image = vectors - self.basis @ overlap, image - self.outputs @ overlap
         gram = vectors.T @ image[:n * c]
         values, modes = np.linalg.eigh((gram + gram.T) / 2)
-        keep = values > NEGLIGIBLE * max(float(before.max(initial=0.0)), np.finfo(np.float64).tiny)
+        self.largest = max(self.largest, float(before.max(initial=0.0)))
+        floor = max(NEGLIGIBLE * float(before.max(initial=0.0)), NULL * self.largest, np.finfo(np.float64).tiny)
+        keep = values > floor
         if not keep.any():
             return None
         scale = modes[:, keep] / np.sqrt(values[keep])

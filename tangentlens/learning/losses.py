@@ -19,28 +19,30 @@ Array = NDArray[np.float64]
 class Loss:
     """A loss ℓ(y, f) by its value, slope ∂ℓ/∂f and curvature ∂²ℓ/∂f² for outputs f (n, c).
 
-    `curve(f, X)` multiplies each text's c × c curvature with X (n, c, m); `steepest` bounds the curvature.
+    `bend(f, X)` multiplies X (n, c, m) with Mᵀ, text by text, where the c × c curvature is H = M Mᵀ; `steepest`
+    bounds H.
     """
 
     name: str
     value: Callable[[Array, Array], Array]  # (n, c), (n, c) -> (n,)
     slope: Callable[[Array, Array], Array]  # (n, c), (n, c) -> (n, c)
-    curve: Callable[[Array, Array], Array]  # (n, c), (n, c, m) -> (n, c, m)
+    bend: Callable[[Array, Array], Array]  # (n, c), (n, c, m) -> (n, c, m)
     steepest: float
 
 
-def _softmax_curve(f: Array, x: Array) -> Array:
+def _softmax_bend(f: Array, x: Array) -> Array:
+    """M = diag(√p) − p √pᵀ, since M Mᵀ = diag(p) − p pᵀ."""
     p = softmax(f, axis=1)[:, :, None]
-    return np.asarray(p * (x - np.sum(p * x, axis=1, keepdims=True)))
+    return np.asarray(np.sqrt(p) * (x - np.sum(p * x, axis=1, keepdims=True)))
 
 
 LOSSES = {
     loss.name: loss
     for loss in (
         Loss("logistic", lambda f, y: np.sum(np.logaddexp(0, f) - y * f, axis=1), lambda f, y: expit(f) - y,
-             lambda f, x: (expit(f) * expit(-f))[:, :, None] * x, 0.25),
+             lambda f, x: np.sqrt(expit(f) * expit(-f))[:, :, None] * x, 0.25),
         Loss("softmax", lambda f, y: logsumexp(f, axis=1) - np.sum(y * f, axis=1),
-             lambda f, y: softmax(f, axis=1) - y, _softmax_curve, 0.5),
+             lambda f, y: softmax(f, axis=1) - y, _softmax_bend, 0.5),
         Loss("squared", lambda f, y: np.sum((f - y) ** 2, axis=1) / 2, lambda f, y: f - y, lambda f, x: x, 1.0),
     )
 }
@@ -91,14 +93,16 @@ def encode(labels: Any, loss: str | None, *, texts: int, classes: tuple[Any, ...
     try:
         index = np.array([number[value] for value in values.tolist()], dtype=np.int64)
     except KeyError as error:
-        raise DataError(f"the label {error.args[0]!r} is not among the training classes {list(classes)[:10]}") from error
+        known = list(classes)[:10]
+        raise DataError(f"the label {error.args[0]!r} is not among the training classes {known}") from error
     name = loss or ("logistic" if len(classes) == 2 else "softmax")
     if name not in LOSSES:
         raise OptionError(f'unknown loss "{name}"; there are: {", ".join(LOSSES)}')
     if name == "logistic" and len(classes) > 2:
         raise OptionError(f'the logistic loss needs two classes, not {len(classes)}; use loss="softmax"')
+    y: Array
     if len(classes) == 2 and name != "softmax":
         y = index[:, None] * (2.0 if name == "squared" else 1.0) - (1.0 if name == "squared" else 0.0)
     else:
-        y = np.eye(len(classes))[index]
+        y = np.asarray(np.eye(len(classes))[index], dtype=np.float64)
     return Targets(classes, index, y, LOSSES[name])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -156,7 +157,7 @@ def _row_blocks(matrix: sparse.csr_array) -> list[sparse.csr_array]:
         workers = 1
     cuts = np.searchsorted(matrix.indptr, np.linspace(0, matrix.nnz, workers + 1)[1:-1])
     edges = [0, *map(int, cuts), matrix.shape[0]]
-    return [matrix[low:high] for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    return [matrix[low:high] for low, high in pairwise(edges)]
 
 
 def _multiply(blocks: list[sparse.csr_array], vector: Array) -> Array:

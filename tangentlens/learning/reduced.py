@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 class ReducedFlow:
     """dz/dt = −(1/n) Fᵀ g(F z), g = ∂ℓ/∂f, solved by the exponential Rosenbrock method exprb43.
 
-    The Jacobian −(1/n) Fᵀ H F is symmetric, so every φ-function is exact in its eigenbasis, and stiffness costs nothing.
+    The Jacobian −(1/n) Fᵀ H F is symmetric, so φ-functions are exact in its eigenbasis, and stiffness costs nothing.
     Source: Hochbruck, Ostermann, Schweitzer, SIAM J. Numer. Anal. 47 (2009), method exprb43.
 
     Shapes: F (n c, m) outputs of the m basis vectors on the training texts.
@@ -42,9 +42,8 @@ class ReducedFlow:
     def modes(self, z: Array) -> tuple[Array, Array]:
         """Eigenvalues (m,) ≤ 0 and eigenvectors (m, m) of the Jacobian at z."""
         n, c = self.targets.y.shape
-        curved = self.targets.loss.curve(self.f(z), self.outputs.reshape(n, c, -1)).reshape(n * c, -1)
-        jacobian = -(self.outputs.T @ curved) / n
-        values, vectors = np.linalg.eigh((jacobian + jacobian.T) / 2)
+        bent = self.targets.loss.bend(self.f(z), self.outputs.reshape(n, c, -1)).reshape(n * c, -1)
+        values, vectors = np.linalg.eigh(-(bent.T @ bent) / n)
         return np.minimum(values, 0.0), vectors
 
     def path(self, z: Array, t: float, stops: Array, tolerance: float) -> Iterator[tuple[float, Array]]:

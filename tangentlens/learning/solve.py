@@ -84,7 +84,8 @@ def flow(recorder: Recorder, *, time: float | str, record: Iterable[float] | Non
         for moment, z in zip(stops, solver.advance(stops), strict=True):
             recorder.add(moment, solver.duals(z), solver.f(z))
         if progress is not None:
-            progress(f"time {solver.t:.3g}, training loss {recorder.rows[-1][0]:.4f}, {recorder.product.products} products")
+            products = recorder.product.products
+            progress(f"time {solver.t:.3g}, training loss {recorder.rows[-1][0]:.4f}, {products} products")
         if time == "best" and (_past_best(recorder) or solver.t * solver.fastest > LONGEST):
             break
     return recorder.finish("time", error=solver.error)

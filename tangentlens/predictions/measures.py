@@ -12,7 +12,7 @@ from tangentlens.predictions.trajectory import Trajectory
 
 def responses(architecture: Architecture, trajectory: Trajectory, vocabulary: Vocabulary, *, step: int = -1
               ) -> NDArray[np.float64]:
-    """The response f(a) of every one-token text a, bias included; shape (v, c). The paper's label score (theory, eq. 61).
+    """The response f(a) of every one-token text a, bias included; shape (v, c): the paper's label score (eq. 61).
 
     An architecture whose windows need more than one token ("valid" padding) answers 0.
     """

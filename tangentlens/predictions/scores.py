@@ -23,7 +23,7 @@ def output_classes(dynamics: Dynamics) -> list[object]:
 
 
 def score_table(features: Features, dynamics: Dynamics, record: int, *, half_steps: bool = True) -> pl.DataFrame:
-    """One row for every column of the feature map and output, in the order of the columns; see Trajectory.label_scores."""
+    """One row for every feature column and output, in the order of the columns; see Trajectory.label_scores."""
     return pl.concat([family_table(family, dynamics, record, half_steps=half_steps) for family in features.families])
 
 
@@ -70,7 +70,7 @@ def score_paths(family: Family, dynamics: Dynamics, columns: NDArray[np.int64]) 
 
 
 def _half_steps(family: Family, dynamics: Dynamics, record: int, final: Array) -> Array:
-    """First (interpolated) step at which a score has the sign and half the size of the one at `record`; (columns, c)."""
+    """First (interpolated) step with the sign and half the size of the score at `record`; shape (columns, c)."""
     half = np.full(final.shape, np.nan)
     if record < 1:
         return half
@@ -80,7 +80,8 @@ def _half_steps(family: Family, dynamics: Dynamics, record: int, final: Array) -
     steps = dynamics.steps[:record + 1]
     for low, high in _chunks(size, CHUNK // (stacked.shape[1] * len(family.groups))):
         pushed = np.stack([counts[:, g * size + low:g * size + high].T @ stacked for g in range(len(family.groups))])
-        paths = np.tensordot(family.coefficients, pushed, axes=1).reshape(len(family.groups), high - low, record + 1, -1)
+        paths = np.tensordot(family.coefficients, pushed, axes=1)
+        paths = paths.reshape(len(family.groups), high - low, record + 1, -1)
         for g in range(len(family.groups)):
             rows = slice(g * size + low, g * size + high)
             for output in range(outputs):

@@ -58,9 +58,9 @@ class Trajectory:
     def label_scores(self, step: int = -1) -> pl.DataFrame:
         """Label scores s = γ Φᵀ a of every feature (theory, eq. 48).
 
-        Returns a table with one row for every feature column and output, in column order: family, feature, class, score,
-        count (occurrences in the training texts), count_in_class, half_step (first, interpolated step at which the
-        score has this sign and at least half of this size; null for a score of 0). With two classes there is one
+        Returns a table with one row for every feature column and output, in column order: family, feature, class,
+        score, count (occurrences in the training texts), count_in_class, half_step (first, interpolated step at which
+        the score has this sign and at least half of this size; null for a score of 0). With two classes there is one
         output, and a positive score pushes towards the class in the column `class`, the last one.
         """
         return score_table(self.features, self.dynamics, self.record(step))
@@ -78,7 +78,7 @@ class Trajectory:
         """The decided class of every text; shape (n',)."""
         f = self.decision(features, step)
         chosen = np.argmax(f, axis=1) if f.shape[1] > 1 else (f[:, 0] > 0).astype(np.int64)
-        return np.array(self.classes)[chosen]
+        return np.asarray(np.array(self.classes)[chosen])
 
     @property
     def outputs(self) -> list[Any]:
@@ -89,7 +89,7 @@ class Trajectory:
         """The place of a record counted from the start; raises OptionError if there is none."""
         size = len(self.steps)
         if not -size <= step < size:
-            raise OptionError(f"there is no record {step}: this trajectory has {size}, from 0 to {size - 1} (−1 is the last)")
+            raise OptionError(f"there is no record {step}; this trajectory has 0 to {size - 1} (−1: the last)")
         return step % size
 
     def __repr__(self) -> str:
@@ -104,7 +104,7 @@ def learn(features: Features, labels: Any, loss: str | None = None, *, learning_
           ) -> Trajectory:
     """Learns from n texts: gradient descent for `steps`, or gradient flow to a `time`.
 
-    Descent: a ← a − (η/n) ∂ℓ/∂f(Θ a); flow: da/dt = −(1/n) ∂ℓ/∂f(Θ a); both from a = 0, and both through sparse products.
+    Descent: a ← a − (η/n) ∂ℓ/∂f(Θ a); flow: da/dt = −(1/n) ∂ℓ/∂f(Θ a); both from a = 0, through sparse products.
 
     features: of the training texts; labels: one per text, of any sortable type; loss: "logistic" (two classes),
     "softmax" or "squared" (by default the first or second, by the number of classes); learning_rate: a number, or

@@ -53,7 +53,8 @@ def _in_own_class(top: pl.DataFrame, trajectory: Trajectory) -> pl.DataFrame:
     """With two classes, count_in_class counts the last class; here it is the class that the feature pushes towards."""
     if len(trajectory.outputs) > 1:
         return top
-    own = pl.when(pl.col("score") > 0).then(pl.col("count_in_class")).otherwise(pl.col("count") - pl.col("count_in_class"))
+    rest = pl.col("count") - pl.col("count_in_class")
+    own = pl.when(pl.col("score") > 0).then(pl.col("count_in_class")).otherwise(rest)
     return top.with_columns(own.alias("count_in_class"))
 
 

@@ -1,0 +1,4 @@
+"""How fast, how much memory: measured, written down with the machine, never asserted.
+
+Command: python -m benchmarks
+"""

@@ -1,0 +1,44 @@
+"""Measures everything that takes a few minutes and writes benchmarks/results/*.md and *.csv.
+
+Command: python -m benchmarks [--data ../shared/data/sst] [--output benchmarks/results] [--repeats 3] [--only NAME]
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks import command_line, in_process, machine
+from reproduce.sheet import Sheet, save
+
+Benchmark = Callable[[Path, int, Callable[[str], None]], dict[str, Sheet]]
+BENCHMARKS: dict[str, Benchmark] = {
+    "command_line": lambda data, repeats, say: {"command_line": command_line.sheet(data, repeats, say)},
+    "in_process": in_process.sheets,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parses, measures, prints and saves."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data/sst"), help="folder of SST's csv files")
+    parser.add_argument("--output", type=Path, default=Path("benchmarks/results"))
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--only", choices=BENCHMARKS, action="append", help="repeat for more; all by default")
+    options = parser.parse_args(arguments)
+    for name in options.only or BENCHMARKS:
+        about = machine.describe()
+        sheets = BENCHMARKS[name](options.data, options.repeats, lambda line: print(line, file=sys.stderr))
+        for sheet in sheets.values():
+            sheet.print(Console(width=max(Console().width, 160)))
+        parts = ["python -m benchmarks --data", shlex.quote(str(options.data)), f"--repeats {options.repeats} --only {name}"]
+        save(sheets, options.output, name, command=" ".join(parts), preface=[*about, f"At the end: {machine.load()}"])
+
+
+if __name__ == "__main__":
+    main()
