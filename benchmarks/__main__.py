@@ -36,8 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sheets = BENCHMARKS[name](options.data, options.repeats, lambda line: print(line, file=sys.stderr))
         for sheet in sheets.values():
             sheet.print(Console(width=max(Console().width, 160)))
-        parts = ["python -m benchmarks --data", shlex.quote(str(options.data)), f"--repeats {options.repeats} --only {name}"]
-        save(sheets, options.output, name, command=" ".join(parts), preface=[*about, f"At the end: {machine.load()}"])
+        data = shlex.quote(str(options.data))
+        command = f"python -m benchmarks --data {data} --repeats {options.repeats} --only {name}"
+        save(sheets, options.output, name, command=command, preface=[*about, f"At the end: {machine.load()}"])
 
 
 if __name__ == "__main__":

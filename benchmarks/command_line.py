@@ -43,9 +43,9 @@ def sheet(data: Path, repeats: int, say: Callable[[str], None]) -> Sheet:
     """Every command, `repeats` times."""
     rows = [row(command, repeats, say) for command in commands(data)]
     return Sheet("Whole processes of the command line", rows, SHOWN, (
-        f"From the start of the process to its end, reading, report and files included: median (least–largest) of {repeats} "
-        "runs. processor s: median user + system time. peak: largest resident set; "
-        f"the harness itself takes {floor():.0f} MiB, below which none could be seen.",
+        f"{repeats} runs each: median (least–largest), from the start of the process to its end, reading, report and "
+        "files included. processor s: median user + system time. peak: largest resident set (the harness takes "
+        f"{floor():.0f} MiB, below which none could be seen).",
     ))
 
 

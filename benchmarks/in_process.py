@@ -30,27 +30,33 @@ LEARNING_SHOWN = {
     "steps": ("descent: steps", number(",.0f")), "descent_seconds": ("descent: s", number(",.0f")),
     "ratio": ("steps ÷ products", number(",.0f")),
 }
+SPEED_NOTE = (
+    "Median (least–largest). SST: train, with dev as validation; reviews: 90 % of them, with the other 10 % as "
+    "validation. tokenise, features: the training texts only. counts: stored entries of the map. KernelProduct: "
+    'turning the map into the form that products use. flow: learn(…, time="best"), KernelProduct included. products/s: '
+    "with one vector, training and validation rows. peak: the whole worker process, which learns twice."
+)
+LEARNING_NOTES = (
+    'best: the recorded time of least validation loss; its products are those of learn(…, time="best"), which has to '
+    "look beyond it. within 1 %: the first recorded time whose validation loss is within 1 % of the minimum, and a "
+    "flow that is told to end there.",
+    "descent: t · λ_max · ℓ''_max / (2n) steps, one product each, at the critical learning rate, where it only just "
+    "does not diverge; the default rate is half of it and takes twice as many. descent: s is steps × the measured time "
+    "of one product, not a run. flow: s is measured, with KernelProduct and all the work besides products.",
+)
 Runs = dict[tuple[str, str], list[dict[str, Any]]]
 
 
-def sheets(folder: Path, repeats: int, say: Callable[[str], None], data: Sequence[str] = tuple(DATA)) -> dict[str, Sheet]:
+def sheets(folder: Path, repeats: int, say: Callable[[str], None], data: Sequence[str] = tuple(DATA)
+           ) -> dict[str, Sheet]:
     """Runs every data set and architecture `repeats` times, each in a new process."""
     runs: Runs = {(which, name): repeated(which, name, folder, repeats, say) for which in data for name in NAMES}
     done = {key: found for key, found in runs.items() if "failed" not in found[0]}
-    speed = Sheet("Stages inside the process", [speed_row(*key, found) for key, found in runs.items()], SPEED_SHOWN, (
-        f"Median (least–largest) of {repeats} processes. SST: train, with dev as validation; reviews: 90 % of them, with the "
-        "other 10 % as validation. tokenise and features: the training texts; counts: stored entries of the map; "
-        "KernelProduct: turning the map into the form that products use; flow: learn(…, time=\"best\") including that; "
-        "products/s: products with one vector, training and validation rows.",
-    ))
+    speed_rows = [speed_row(*key, found) for key, found in runs.items()]
     rows = [learning_row(*key, found, goal) for key, found in done.items() for goal in ("best", "close")]
-    learning = Sheet("Products with the kernel, against steps of explicit descent to the same time", rows, LEARNING_SHOWN, (
-        'best: the time of least validation loss; its products are those of learn(…, time="best"), which must look beyond '
-        "it. within 1 %: the first recorded time with validation loss within 1 % of its minimum, and a flow to just there.",
-        "descent: steps = t · λ_max · ℓ''_max / (2n), one product each, at the critical learning rate, where descent only just "
-        "does not diverge; the default rate is half of it and takes twice as many. descent: s is steps × the measured time "
-        "of one product, not a run.",
-    ))
+    speed = Sheet("Stages inside the process", speed_rows, SPEED_SHOWN, (f"{repeats} processes each. {SPEED_NOTE}",))
+    learning = Sheet("Products with the kernel, against steps of descent to the same time", rows, LEARNING_SHOWN,
+                     LEARNING_NOTES)
     return {"stages": speed, "learning": learning}
 
 

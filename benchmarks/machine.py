@@ -15,7 +15,7 @@ def describe() -> list[str]:
     """Sentences on processor, memory, versions, load and date."""
     return [
         f"Machine: {cores()} cores of {processor()}, {memory():.1f} GiB memory, {platform.platform(terse=True)}.",
-        f"Versions: Python {platform.python_version()}, " + ", ".join(f"{name} {_version(name)}" for name in PACKAGES) + ".",
+        f"Versions: Python {platform.python_version()}, {', '.join(f'{name} {_version(name)}' for name in PACKAGES)}.",
         f"Date: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC. {load()}",
     ]
 

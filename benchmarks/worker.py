@@ -17,11 +17,11 @@ import numpy as np
 
 import tangentlens as tl
 from tangentlens.data import movie_reviews, split
-from tangentlens.kernels import CNN, MLP, Architecture, SelfAttention
+from tangentlens.kernels import CNN, MLP, Architecture, SelfAttention, describe
 from tangentlens.learning.product import KernelProduct
 from tangentlens.learning.solve import critical_learning_rate, start
 
-ARCHITECTURES: dict[str, Architecture] = {"MLP": MLP(), "CNN": CNN(), "SelfAttention:scores=tied": SelfAttention("tied")}
+ARCHITECTURES: tuple[Architecture, ...] = (MLP(), CNN(), SelfAttention(scores="tied"))
 CLOSE = 1.01  # "close to the best": validation loss within this factor of its minimum
 PRODUCTS = 20  # timed products
 Result = TypeVar("Result")
@@ -74,7 +74,7 @@ def stages(data: str, architecture: Architecture, folder: Path) -> dict[str, Any
         "best": {"time": best, "products": trajectory.dynamics.products, "steps": best / critical},
         "close": {"time": close, "products": short.dynamics.products, "steps": close / critical},
         "critical": critical,
-        "loss": float(trajectory.curves["validation_loss"].min()),
+        "loss": float(trajectory.curves["validation_loss"].to_numpy().min()),
     }
 
 
@@ -96,4 +96,5 @@ def timed_products(product: KernelProduct) -> float:
 
 
 if __name__ == "__main__":
-    print(json.dumps(stages(sys.argv[1], ARCHITECTURES[sys.argv[2]], Path(sys.argv[3]))))
+    chosen = {describe(architecture): architecture for architecture in ARCHITECTURES}[sys.argv[2]]
+    print(json.dumps(stages(sys.argv[1], chosen, Path(sys.argv[3]))))

@@ -16,7 +16,7 @@ from sklearn.metrics import log_loss
 import tangentlens as tl
 from reproduce.sst import Split
 
-GRID = tuple(float(c) for c in np.round(10.0 ** np.arange(-3, 4.5, 0.5), 5))  # C
+GRID = tuple(float(c) for c in np.round(10.0 ** np.arange(-2, 3.5, 0.5), 5))  # C
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,8 @@ def number(spec: str) -> Format:
 class Sheet:
     """One table: rows by column name, and how every shown column is headed and written.
 
-    `shown` maps a column of the rows to (heading, format), line breaks allowed; `notes` are the sentences that a reader needs to read it.
+    `shown` maps a column of the rows to (heading, format), line breaks allowed; `notes` are the sentences that a reader
+    needs to read it.
     """
 
     title: str
@@ -66,7 +67,7 @@ class Sheet:
 
     def markdown(self) -> str:
         """Title, table and notes as Markdown."""
-        headings = [heading.replace("\n", " ") for heading, _ in self.shown.values()]
+        headings = [heading.replace("-\n", "").replace("\n", " ") for heading, _ in self.shown.values()]
         align = ["---" if write is text else "---:" for _, write in self.shown.values()]
         lines = [headings, align, *self.cells()]
         table = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)

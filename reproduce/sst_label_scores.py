@@ -33,7 +33,7 @@ SHOWN = {
     "neutral_to_polar": ("÷ polar\n|f|", number(".1%")),
     "neutral_bias_share": ("bias\nshare", number(".1%")),
     "chosen": ("chosen", text),
-    "products": ("products", number(",d")),
+    "products": ("prod-\nucts", number(",d")),
     "test_accuracy": ("test\nacc.", number(".1%")),
 }
 NOTES = (
@@ -41,6 +41,8 @@ NOTES = (
     "positive (negative). neutral |f|: mean |f(a)| over the neutral tokens; ÷ polar |f|: divided by its mean over the "
     "positive and negative ones. bias share: mean over the neutral tokens of |f(□)| / (|f(□)| + |f(a) − f(□)|), "
     "□ an unknown token.",
+    "The groups are defined by the very labels that are learned, so a plain log-odds would be right on every token; "
+    "a share below 100 % is what learning, or its bias, makes of it.",
     "chosen: time t of the gradient flow, or C of the logistic regression, with the least loss on dev. products: "
     "products with the kernel, one per basis vector of the flow. Nothing was chosen on test. Pooling by the mean, unit "
     "stds, no biases.",
@@ -59,7 +61,7 @@ def cases() -> Iterator[tl.Architecture]:
 def named(architecture: tl.Architecture) -> dict[str, str]:
     """What to call it: its class, and its activation or scores."""
     kind = type(architecture).__name__
-    option = architecture.scores if isinstance(architecture, tl.SelfAttention) else architecture.activation
+    option = str(getattr(architecture, "scores", None) or getattr(architecture, "activation", ""))
     return {"network": f"{kind} {option}", "architecture": kind, "option": option}
 
 
@@ -115,8 +117,8 @@ def logistic_row(train: Split, dev: Split, test: Split, tokens: Groups, *, by_le
 def table(train: Split, dev: Split, test: Split, tokens: Groups) -> list[Row]:
     """All rows: networks, then logistic regressions."""
     rows: list[Row] = [{**named(case), **network_row(case, train, dev, test, tokens)} for case in cases()]
-    for by_length, name in ((False, "counts"), (True, "per length")):
-        name = {"network": f"logistic, {name}", "architecture": "LogisticRegression", "option": name}
+    for by_length, option in ((False, "counts"), (True, "per length")):
+        name = {"network": f"logistic, {option}", "architecture": "LogisticRegression", "option": option}
         rows.append({**name, **logistic_row(train, dev, test, tokens, by_length=by_length)})
     return rows
 

@@ -97,7 +97,7 @@ def audit(texts: Texts, architectures: Sequence[Architecture] | None = None, *, 
 
     >>> import tangentlens as tl
     >>> found = tl.audit(tl.small_reviews(), [tl.MLP()])
-    >>> found.table.filter(family="token").sort("score")["feature"][0] in {"dull", "boring", "awful", "bad", "terrible"}
+    >>> "imax" in found.table.top_k(2, by="score")["feature"]  # the planted shortcut
     True
     """
     options = Settings(**settings)

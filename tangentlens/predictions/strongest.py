@@ -10,7 +10,7 @@ import polars as pl
 from tangentlens.predictions.scores import family_table, score_paths
 from tangentlens.predictions.trajectory import Trajectory
 
-PER_ORDER = (20, 20, 15, 10)  # bias, tokens, pairs, longer: rows shown per class
+PER_ORDER = (5, 60, 30, 20)  # bias, tokens, pairs, longer: rows shown per class
 PATHS = (1, 5, 3, 2)  # the same for trajectories
 MOMENTS = 40  # recorded steps shown of a trajectory
 

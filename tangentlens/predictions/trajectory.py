@@ -120,7 +120,7 @@ def learn(features: Features, labels: Any, loss: str | None = None, *, learning_
     >>> trajectory.label_scores().select("feature", "class", "count", "count_in_class").rows()
     [('0', 'good', 3, 3), ('1', 'good', 2, 1), ('2', 'good', 1, 0)]
     >>> trajectory.label_scores()["score"].sign().to_list()
-    [1.0, 1.0, -1.0]
+    [1.0, -1.0, -1.0]
     """
     if time is not None and (steps is not None or learning_rate != "auto"):
         raise OptionError("give either time= (gradient flow) or steps= and learning_rate= (gradient descent), not both")

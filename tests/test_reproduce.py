@@ -1,0 +1,72 @@
+"""The scripts of reproduce/ and benchmarks/: a small run, and a docstring with its command in every module."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("sklearn", reason="the scripts compare with scikit-learn (extra dev)")
+ROOT = Path(__file__).parents[1]
+SST = ROOT.parent / "shared" / "data" / "sst"
+MODULES = sorted(
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    for folder in ("reproduce", "benchmarks") for path in (ROOT / folder).rglob("*.py")
+)
+
+
+@pytest.fixture(autouse=True)
+def root_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The two folders are no part of the installed package."""
+    monkeypatch.syspath_prepend(str(ROOT))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_module_imports_and_names_its_command(name: str) -> None:
+    module = importlib.import_module(name)
+    assert "python -m " in (module.__doc__ or "")
+
+
+def test_every_script_stands_in_the_readme() -> None:
+    readme = (ROOT / "reproduce" / "README.md").read_text(encoding="utf-8")
+    scripts = [name for name in MODULES if (ROOT / f"{name.replace('.', '/')}.py").exists()
+               and name.startswith("reproduce.") and hasattr(importlib.import_module(name), "main")]
+    assert scripts
+    assert [name for name in scripts if f"`python -m {name}`" not in readme] == []
+
+
+@pytest.mark.skipif(not SST.exists(), reason=f"the Stanford Sentiment Treebank is not at {SST}")
+def test_sst_label_scores_on_a_few_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                         capsys: pytest.CaptureFixture[str]) -> None:
+    script = importlib.import_module("reproduce.sst_label_scores")
+    monkeypatch.setattr(script, "ACTIVATIONS", ("relu", "identity"))
+    script.main(["--data", str(SST), "--rows", "600", "--output", str(tmp_path)])
+    assert "positive tokens" in capsys.readouterr().out
+    rows = list(csv.DictReader((tmp_path / "sst_label_scores.csv").open(encoding="utf-8")))
+    by_name = {row["network"]: row for row in rows}
+    assert float(by_name["MLP identity"]["bias"]) == 0 < abs(float(by_name["MLP relu"]["bias"]))
+    same = [float(by_name[name]["neutral_mean"]) for name in ("MLP identity", "SelfAttention uniform")]
+    assert same[0] == pytest.approx(same[1], rel=0.01)  # one feature map, up to the unit of time
+    assert all(float(row["positive_share"]) > 0.9 for row in rows if row["architecture"] != "LogisticRegression")
+    assert "--rows 600" in (tmp_path / "sst_label_scores.md").read_text(encoding="utf-8")
+
+
+def test_a_process_is_measured_by_itself() -> None:
+    processes = importlib.import_module("benchmarks.processes")
+    code = "block = bytearray(300 * 2**20); block[::4096] = b'x' * len(block[::4096]); print('done')"
+    run = processes.measure([sys.executable, "-c", code])
+    assert (run.status, run.output) == (0, "done\n")
+    assert run.peak > 300
+    assert run.processor_seconds > 0
+    assert processes.measure([sys.executable, "-c", "raise SystemExit(3)"]).status == 3
+
+
+def test_a_failing_command_is_a_row_not_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:
+    command_line = importlib.import_module("benchmarks.command_line")
+    failing = [sys.executable, "-c", "import sys; sys.exit('no such thing')"]
+    monkeypatch.setattr(command_line, "program", lambda: failing)
+    row = command_line.row(["audit", "x.csv"], 2, lambda line: None)
+    assert row["state"] == "exit 1: no such thing"
