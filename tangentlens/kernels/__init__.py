@@ -3,9 +3,15 @@
 from tangentlens.kernels.architecture import Architecture, describe
 from tangentlens.kernels.attention import SelfAttention
 from tangentlens.kernels.cnn import CNN
+from tangentlens.kernels.elman_rnn import ElmanRNN
+from tangentlens.kernels.linear_rnn import LinearRNN
+from tangentlens.kernels.matrix_vector import MatrixVector
 from tangentlens.kernels.mlp import MLP
 from tangentlens.kernels.parsing import parse_architecture
 
-ARCHITECTURES: dict[str, type[Architecture]] = {kind.__name__: kind for kind in (MLP, CNN, SelfAttention)}
+ARCHITECTURES: dict[str, type[Architecture]] = {
+    kind.__name__: kind for kind in (MLP, CNN, SelfAttention, MatrixVector, LinearRNN, ElmanRNN)
+}
 
-__all__ = ["ARCHITECTURES", "CNN", "MLP", "Architecture", "SelfAttention", "describe", "parse_architecture"]
+__all__ = ["ARCHITECTURES", "CNN", "MLP", "Architecture", "ElmanRNN", "LinearRNN", "MatrixVector", "SelfAttention",
+           "describe", "parse_architecture"]

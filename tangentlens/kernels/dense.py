@@ -54,6 +54,22 @@ def pooling_matrix(text: NDArray[np.int64], weight: Array) -> sparse.csr_array:
     return sparse.csr_array((weight[text], (text, np.arange(p))), shape=(len(weight), p))
 
 
+def state_matrix(tokens: Tokens, pooling: str) -> sparse.csr_array:
+    """The (n, total) matrix that pools states, one per token: "sum", "mean", or "last"."""
+    if pooling != "last":
+        return pooling_matrix(tokens.text_of_token, pooling_weight(tokens.lengths, pooling))
+    filled = np.flatnonzero(tokens.lengths > 0)
+    ones = np.ones(len(filled))
+    return sparse.csr_array((ones, (filled, tokens.offsets[1:][filled] - 1)), shape=(len(tokens), len(tokens.ids)))
+
+
+def inside(tokens: Tokens) -> NDArray[np.bool_]:
+    """Whether a token has one before it in its text; shape (total,)."""
+    flags = np.ones(len(tokens.ids), dtype=bool)
+    flags[tokens.offsets[:-1][tokens.lengths > 0]] = False
+    return flags
+
+
 def pool(values: Array, left: sparse.csr_array, right: sparse.csr_array) -> Array:
     """Position-by-position values (p, p') pooled to texts (n, n')."""
     return np.asarray((right @ (left @ values).T).T)
