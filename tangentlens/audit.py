@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from tangentlens.data import Texts, Tokens, split, tokenize
 from tangentlens.errors import DataError, OptionError
@@ -110,42 +111,64 @@ def audit(texts: Texts, architectures: Sequence[Architecture] | None = None, *, 
     started = clock.perf_counter()
     say = progress or (lambda line: None)
     say("tokenising")
-    train_rows, held_rows = split(texts, options.validation, seed=options.seed)
-    train, held = texts[train_rows], texts[held_rows]
-    tokens = tokenize(train, tokenizer=options.tokenizer, lowercase=options.lowercase, min_count=options.min_count)
-    held_tokens = tokenize(held, vocabulary=tokens.vocabulary)
-    if not np.any(tokens.ids >= 0):
-        raise DataError(f"no token of {texts.source} occurs {options.min_count} times or more; lower min_count")
+    material = _material(texts, options)
     trajectories, answers, tables = [], [], []
     for architecture, name in zip(chosen, names, strict=True):
-        trajectory, answered, table = _one(architecture, (tokens, train.labels), (held_tokens, held.labels), options,
-                                           lambda line, name=name: say(f"{name}: {line}"))
+        trajectory, answered, table = _one(architecture, material, options, _prefixed(say, name))
         trajectories.append(trajectory)
         answers.append(answered)
         tables.append(table.select(pl.lit(name).alias("architecture"), pl.exclude("order", "block", "column")))
-    data = glance(texts, tokens, held_tokens, tokenizer=options.tokenizer, training_rows=train_rows,
-                  validation_rows=held_rows)
+    data = glance(texts, material.tokens, material.held_tokens, tokenizer=options.tokenizer,
+                  training_rows=material.rows[0], validation_rows=material.rows[1])
     about = _about(texts, options, chosen, clock.perf_counter() - started)
-    content = Report(f"What networks learn from {texts.source}", data, tuple(answers), _notes(texts, trajectories), about)
-    return Audit(content, chosen, tuple(trajectories), tokens, pl.concat(tables))
+    notes = _notes(texts, trajectories)
+    content = Report(f"What networks learn from {texts.source}", data, tuple(answers), notes, about)
+    return Audit(content, chosen, tuple(trajectories), material.tokens, pl.concat(tables))
 
 
-def _one(architecture: Architecture, train: tuple[Tokens, Any], held: tuple[Tokens, Any], options: Settings,
-         say: Progress) -> tuple[Trajectory, ArchitectureAnswer, pl.DataFrame]:
+@dataclass(frozen=True)
+class Material:
+    """Training and held-out texts, tokenised with the training vocabulary; rows: where both stand among the texts."""
+
+    train: Texts
+    held: Texts
+    tokens: Tokens
+    held_tokens: Tokens
+    rows: tuple[NDArray[np.int64], NDArray[np.int64]]
+
+
+def _material(texts: Texts, options: Settings) -> Material:
+    """Splits and tokenises."""
+    rows = split(texts, options.validation, seed=options.seed)
+    train, held = texts[rows[0]], texts[rows[1]]
+    tokens = tokenize(train, tokenizer=options.tokenizer, lowercase=options.lowercase,
+                      min_count=options.min_count)
+    if not np.any(tokens.ids >= 0):
+        raise DataError(f"no token of {texts.source} occurs {options.min_count} times or more; lower min_count")
+    return Material(train, held, tokens, tokenize(held, vocabulary=tokens.vocabulary), rows)
+
+
+def _prefixed(say: Progress, name: str) -> Progress:
+    return lambda line: say(f"{name}: {line}")
+
+
+def _one(architecture: Architecture, material: Material, options: Settings, say: Progress
+         ) -> tuple[Trajectory, ArchitectureAnswer, pl.DataFrame]:
     """One architecture: features, learning, label scores."""
     started = clock.perf_counter()
     spectrum = architecture.spectrum()
     say("counting patterns")
-    features = architecture.features(train[0])
+    features = architecture.features(material.tokens)
     validation = None
-    if len(held[0]):
-        validation = (architecture.features(held[0], columns=features), held[1])
-    moment = options.time if validation is not None or options.time != "best" else 1e3
+    if len(material.held):
+        validation = (architecture.features(material.held_tokens, columns=features), material.held.labels)
+    labels = material.train.labels
     if options.steps is not None:
-        trajectory = learn(features, train[1], options.loss, steps=options.steps, learning_rate=options.learning_rate,
+        trajectory = learn(features, labels, options.loss, steps=options.steps, learning_rate=options.learning_rate,
                            validation=validation)
     else:
-        trajectory = learn(features, train[1], options.loss, time=moment, validation=validation, progress=say)
+        moment = 1e3 if validation is None and options.time == "best" else options.time
+        trajectory = learn(features, labels, options.loss, time=moment, validation=validation, progress=say)
     say("label scores")
     found: Strongest = strongest(trajectory, step=trajectory.best)
     seconds = clock.perf_counter() - started

@@ -40,7 +40,7 @@ def audit_options(command: Command) -> Command:
     defaults = ", ".join(map(describe, DEFAULT_ARCHITECTURES))
     options = [
         click.option("--architecture", "-a", "architectures", multiple=True, metavar="NAME[:KEY=VALUE,…]",
-                     help=f"An architecture; repeat for more. Names: {', '.join(ARCHITECTURES)}. [default: {defaults}]"),
+                     help=f"An architecture; repeatable. Names: {', '.join(ARCHITECTURES)}. [default: {defaults}]"),
         click.option("--output", "-o", default="audit-output", show_default=True, metavar="DIR",
                      help="Folder for audit.html, scores.parquet and run.json."),
         click.option("--tokenizer", default="words", show_default=True, metavar="words|whitespace|characters|FILE",

@@ -37,7 +37,7 @@ class Attention:
         return self._received_by_counts()
 
     def by_token(self) -> tuple[sparse.csr_array, Array]:
-        """How position i spreads its attention over known tokens, sparse (total, v), and its sum of squares (total,)."""
+        """How positions spread attention over known tokens, sparse (total, v), and its sum of squares (total,)."""
         total, size = len(self.tokens.ids), len(self.tokens.vocabulary)
         rows, columns, values = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty(0)]
         for where, real, alpha in self._batches():

@@ -132,7 +132,7 @@ def _silu_derivative(x: Array) -> Array:
 
 
 def _gelu_derivative(x: Array) -> Array:
-    return special.ndtr(x) + x * np.exp(-x * x / 2) / np.sqrt(2 * np.pi)
+    return np.asarray(special.ndtr(x) + x * np.exp(-x * x / 2) / np.sqrt(2 * np.pi))
 
 
 def _one(x: Array) -> Array:

@@ -100,9 +100,8 @@ def encode(labels: Any, loss: str | None, *, texts: int, classes: tuple[Any, ...
         raise OptionError(f'unknown loss "{name}"; there are: {", ".join(LOSSES)}')
     if name == "logistic" and len(classes) > 2:
         raise OptionError(f'the logistic loss needs two classes, not {len(classes)}; use loss="softmax"')
-    y: Array
     if len(classes) == 2 and name != "softmax":
-        y = index[:, None] * (2.0 if name == "squared" else 1.0) - (1.0 if name == "squared" else 0.0)
+        y = (2 * index[:, None] - 1 if name == "squared" else index[:, None]).astype(np.float64)
     else:
-        y = np.asarray(np.eye(len(classes))[index], dtype=np.float64)
+        y = np.eye(len(classes), dtype=np.float64)[index]
     return Targets(classes, index, y, LOSSES[name])
