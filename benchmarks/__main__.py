@@ -16,6 +16,7 @@ from rich.console import Console
 from benchmarks import command_line, in_process, machine
 from reproduce.sheet import Sheet, save
 
+WIDTH = 140  # columns of the printed tables, if the terminal has fewer
 Benchmark = Callable[[Path, int, Callable[[str], None]], dict[str, Sheet]]
 BENCHMARKS: dict[str, Benchmark] = {
     "command_line": lambda data, repeats, say: {"command_line": command_line.sheet(data, repeats, say)},
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         about = machine.describe()
         sheets = BENCHMARKS[name](options.data, options.repeats, lambda line: print(line, file=sys.stderr))
         for sheet in sheets.values():
-            sheet.print(Console(width=max(Console().width, 160)))
+            sheet.print(Console(width=max(Console().width, WIDTH)))
         data = shlex.quote(str(options.data))
         command = f"python -m benchmarks --data {data} --repeats {options.repeats} --only {name}"
         save(sheets, options.output, name, command=command, preface=[*about, f"At the end: {machine.load()}"])

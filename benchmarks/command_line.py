@@ -10,13 +10,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.processes import Measured, floor, measure, spread
-from reproduce.sheet import Row, Sheet, number, text
+from reproduce.sheet import Row, Sheet, text, written
 
 SHOWN = {
     "command": ("command", text),
-    "seconds": ("seconds", text),
-    "processor_seconds": ("processor s", number(".1f")),
-    "peak": ("peak MiB", text),
+    "seconds": ("seconds", written),
+    "processor_seconds": ("processor\ns", written),
+    "peak": ("peak MiB", written),
     "state": ("state", text),
 }
 
@@ -44,8 +44,8 @@ def sheet(data: Path, repeats: int, say: Callable[[str], None]) -> Sheet:
     rows = [row(command, repeats, say) for command in commands(data)]
     return Sheet("Whole processes of the command line", rows, SHOWN, (
         f"{repeats} runs each: median (least–largest), from the start of the process to its end, reading, report and "
-        "files included. processor s: median user + system time. peak: largest resident set (the harness takes "
-        f"{floor():.0f} MiB, below which none could be seen).",
+        "files included. processor s: user + system time, which other jobs on the machine disturb less. peak: largest "
+        f"resident set (the harness takes {floor():.0f} MiB, below which none could be seen).",
     ))
 
 
@@ -63,7 +63,7 @@ def row(command: Sequence[str], repeats: int, say: Callable[[str], None]) -> Row
     seconds, peaks = spread([run.seconds for run in runs]), spread([run.peak for run in runs])
     return {
         "command": shown, "seconds": ranged(seconds, ".1f"), "peak": ranged(peaks, ",.0f"), "state": "ok",
-        "processor_seconds": spread([run.processor_seconds for run in runs])[0],
+        "processor_seconds": ranged(spread([run.processor_seconds for run in runs]), ".1f"),
         "seconds_median": seconds[0], "seconds_least": seconds[1], "seconds_largest": seconds[2],
         "peak_median": peaks[0], "peak_least": peaks[1], "peak_largest": peaks[2], "runs": repeats,
     }

@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.command_line import ranged
 from benchmarks.processes import measure, spread
-from reproduce.sheet import Format, Row, Sheet, number, text
+from reproduce.sheet import Format, Row, Sheet, number, text, written
 
 NAMES = ("MLP", "CNN", "SelfAttention:scores=tied")
 DATA = {"sst": "SST", "reviews": "33,530 reviews"}
@@ -21,14 +21,14 @@ STAGES = ("tokenise", "features", "KernelProduct", "flow")
 WHO: dict[str, tuple[str, Format]] = {"data": ("data", text), "architecture": ("architecture", text)}
 SPEED_SHOWN = {
     **WHO, "columns": ("features", number(",d")), "counts": ("counts", number(",d")),
-    **{stage: (f"{stage} s", text) for stage in STAGES},
-    "per_second": ("products/s", text), "peak": ("peak MiB", text), "state": ("state", text),
+    **{stage: (f"{stage}\ns", written) for stage in STAGES},
+    "per_second": ("products\n/s", written), "peak": ("peak\nMiB", written), "state": ("state", text),
 }
 LEARNING_SHOWN = {
     **WHO, "goal": ("goal", text), "time": ("time t", number(".3g")),
-    "products": ("flow: products", number(",d")), "flow_seconds": ("flow: s", number(".2f")),
-    "steps": ("descent: steps", number(",.0f")), "descent_seconds": ("descent: s", number(",.0f")),
-    "ratio": ("steps ÷ products", number(",.0f")),
+    "products": ("flow:\nproducts", number(",d")), "flow_seconds": ("flow:\ns", number(".2f")),
+    "steps": ("descent:\nsteps", number(",.0f")), "descent_seconds": ("descent:\ns", number(",.0f")),
+    "ratio": ("steps ÷\nproducts", number(",.0f")),
 }
 SPEED_NOTE = (
     "Median (least–largest). SST: train, with dev as validation; reviews: 90 % of them, with the other 10 % as "

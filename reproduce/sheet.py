@@ -27,6 +27,11 @@ def text(value: Any) -> str:
     return NOTHING if value is None else str(value)
 
 
+def written(value: Any) -> str:
+    """A figure that is written already, such as a range; set to the right and never broken."""
+    return text(value)
+
+
 def number(spec: str) -> Format:
     """Numbers in a format such as ".3f"; a dash where there is none.
 
@@ -58,7 +63,8 @@ class Sheet:
         table = Table(title=Text(self.title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, padding=0,
                       show_edge=False)
         for heading, write in self.shown.values():
-            table.add_column(heading, justify="left" if write is text else "right", no_wrap=True)
+            table.add_column(heading, justify="left" if write is text else "right", no_wrap=write is not text,
+                             overflow="fold")
         for row in self.cells():
             table.add_row(*map(Text, row))
         console.print(table)

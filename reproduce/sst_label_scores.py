@@ -20,7 +20,7 @@ from rich.console import Console
 
 import tangentlens as tl
 from reproduce import logistic
-from reproduce.sheet import Row, Sheet, number, save, text
+from reproduce.sheet import Row, Sheet, number, save, text, written
 from reproduce.sst import DATA, Groups, Split, groups, load
 
 RESULTS = Path("reproduce/results")
@@ -32,7 +32,7 @@ SHOWN = {
     "neutral_mean": ("neutral\n|f|", number(".2f")),
     "neutral_to_polar": ("÷ polar\n|f|", number(".1%")),
     "neutral_bias_share": ("bias\nshare", number(".1%")),
-    "chosen": ("chosen", text),
+    "chosen": ("chosen", written),
     "products": ("prod-\nucts", number(",d")),
     "test_accuracy": ("test\nacc.", number(".1%")),
 }

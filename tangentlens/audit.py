@@ -9,8 +9,9 @@ import json
 import os
 import platform
 import time as clock
+import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -20,16 +21,19 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tangentlens.data import Texts, Tokens, split, tokenize
-from tangentlens.errors import DataError, OptionError
+from tangentlens.data.messages import plain
+from tangentlens.errors import DataError, OptionError, nearest
 from tangentlens.kernels import CNN, MLP, Architecture, SelfAttention, describe
 from tangentlens.predictions import Trajectory, learn
 from tangentlens.predictions.strongest import Strongest, strongest
 from tangentlens.report import ArchitectureAnswer, Report, write_page
 from tangentlens.report.answers import answer, glance
-from tangentlens.report.files import staged
+from tangentlens.report.files import explained, staged
+from tangentlens.report.page import render
 
 Progress = Callable[[str], None]
 DEFAULT_ARCHITECTURES: tuple[Architecture, ...] = (MLP(), CNN(), SelfAttention(scores="tied"))
+UNVALIDATED = 1e3  # the best time, where no text is held out to choose it
 
 
 @dataclass(frozen=True)
@@ -56,17 +60,21 @@ class Audit:
         with staged(folder) as stage:
             self.write(stage)
 
-    def write(self, folder: Path) -> None:
-        """Writes the three files into a folder that exists."""
-        self.report(folder / "audit.html")
-        self.table.write_parquet(folder / "scores.parquet")
-        run = json.dumps(self.summary(), indent=2, ensure_ascii=False, default=str)
-        (folder / "run.json").write_text(run + "\n", encoding="utf-8")
+    def write(self, stage: Path) -> None:
+        """Writes the three files into the stage of a folder of results; see `staged`. Raises OutputError."""
+        with explained(stage.parent):
+            (stage / "audit.html").write_bytes(render(self.content).encode())
+            self.table.write_parquet(stage / "scores.parquet")
+            (stage / "run.json").write_bytes(f"{self.to_json()}\n".encode("utf-8", "backslashreplace"))
 
     def summary(self) -> dict[str, Any]:
         """What run.json holds: every setting, versions, the data's fingerprint, and the main results."""
         return self.content.settings | {"results": [_result(answered) for answered in self.content.architectures],
                                         "notes": list(self.content.notes)}
+
+    def to_json(self) -> str:
+        """The summary as JSON text; numbers that are not finite become null."""
+        return json.dumps(_finite(self.summary()), indent=2, ensure_ascii=False, allow_nan=False, default=str)
 
     def __repr__(self) -> str:
         return f"Audit({self.content.data.texts} texts, {', '.join(map(describe, self.architectures))})"
@@ -86,23 +94,43 @@ class Settings:
     steps: int | None = None
     learning_rate: float | str = "auto"
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.validation < 1:
+            raise OptionError(f"validation is a share of the texts, at least 0 and below 1, not {self.validation}")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int | np.integer) or self.seed < 0:
+            raise OptionError(f"seed is a whole number of at least 0, not {self.seed!r}")
+        if self.steps is not None and self.time not in (None, "best"):
+            raise OptionError("time belongs to gradient flow, steps to gradient descent: give only one of them")
+        if self.steps is None and self.learning_rate != "auto":
+            raise OptionError("a learning rate belongs to gradient descent: give steps too")
+
+    @classmethod
+    def named(cls, given: dict[str, Any]) -> Settings:
+        """The settings by name; OptionError for a name that there is not."""
+        names = [field.name for field in fields(cls)]
+        for name in given:
+            if name not in names:
+                raise OptionError(f'an audit has no setting "{name}": {nearest(name, names)}')
+        return cls(**given)
+
 
 def audit(texts: Texts, architectures: Sequence[Architecture] | None = None, *, progress: Progress | None = None,
           **settings: Any) -> Audit:
     """Says which features each architecture will learn from labelled texts, how strongly and when.
 
     texts: with labels of two or more classes; architectures: by default MLP, CNN and tied SelfAttention.
-    Settings: tokenizer, lowercase, min_count (see `tokenize`); validation (share held out to choose the time), seed;
-    loss (see `learn`); time (a number, or "best"), or steps and learning_rate for gradient descent.
-    progress: called with a line of text as work goes on. Raises DataError or OptionError.
+    Settings: tokenizer, lowercase, min_count (see `tokenize`); validation (share held out to choose the time; with 0
+    none is, and "best" means time 1,000), seed; loss (see `learn`); time (a number, or "best"), or steps and
+    learning_rate for gradient descent. progress: called with a line of text as work goes on.
+    Raises DataError or OptionError. A learning rate above the critical one gives a warning, also among the notes.
 
     >>> import tangentlens as tl
     >>> found = tl.audit(tl.small_reviews(), [tl.MLP()])
     >>> "imax" in found.table.top_k(2, by="score")["feature"]  # the planted shortcut
     True
     """
-    options = Settings(**settings)
-    chosen = tuple(architectures or DEFAULT_ARCHITECTURES)
+    options = Settings.named(settings)
+    chosen = _chosen(architectures)
     names = [describe(architecture) for architecture in chosen]
     if len(set(names)) < len(names):
         raise OptionError(f"the architecture {max(names, key=names.count)} is given twice; leave one out")
@@ -112,16 +140,20 @@ def audit(texts: Texts, architectures: Sequence[Architecture] | None = None, *, 
     say = progress or (lambda line: None)
     say("tokenising")
     material = _material(texts, options)
-    trajectories, answers, tables = [], [], []
+    trajectories, answers, tables, heard = [], [], [], []
     for architecture, name in zip(chosen, names, strict=True):
-        trajectory, answered, table = _one(architecture, material, options, _prefixed(say, name))
+        with warnings.catch_warnings(record=True) as caught:
+            trajectory, answered, table = _one(architecture, material, options, _prefixed(say, name))
+        heard += [f"{name}: {warning.message}" for warning in caught if issubclass(warning.category, UserWarning)]
         trajectories.append(trajectory)
         answers.append(answered)
         tables.append(table.select(pl.lit(name).alias("architecture"), pl.exclude("order", "block", "column")))
-    data = glance(texts, material.tokens, material.held_tokens, tokenizer=options.tokenizer,
+    for line in heard:
+        warnings.warn(line, stacklevel=2)
+    data = glance(texts, material.tokens, material.held_tokens, tokenizer=plain(options.tokenizer),
                   training_rows=material.rows[0], validation_rows=material.rows[1])
     about = _about(texts, options, chosen, clock.perf_counter() - started)
-    notes = _notes(texts, trajectories)
+    notes = (*heard, *_notes(texts, len(material.held), dict(zip(names, trajectories, strict=True))))
     content = Report(f"What networks learn from {texts.source}", data, tuple(answers), notes, about)
     return Audit(content, chosen, tuple(trajectories), material.tokens, pl.concat(tables))
 
@@ -139,13 +171,22 @@ class Material:
 
 def _material(texts: Texts, options: Settings) -> Material:
     """Splits and tokenises."""
-    rows = split(texts, options.validation, seed=options.seed)
+    everything = np.arange(len(texts))
+    rows = split(texts, options.validation, seed=options.seed) if options.validation else (everything, everything[:0])
     train, held = texts[rows[0]], texts[rows[1]]
     tokens = tokenize(train, tokenizer=options.tokenizer, lowercase=options.lowercase,
                       min_count=options.min_count)
     if not np.any(tokens.ids >= 0):
         raise DataError(f"no token of {texts.source} occurs {options.min_count} times or more; lower min_count")
     return Material(train, held, tokens, tokenize(held, vocabulary=tokens.vocabulary), rows)
+
+
+def _chosen(architectures: Sequence[Architecture] | None) -> tuple[Architecture, ...]:
+    chosen = (architectures,) if isinstance(architectures, Architecture) else tuple(architectures or ())
+    for one in chosen:
+        if not isinstance(one, Architecture):
+            raise OptionError(f"architectures are objects such as tl.MLP(), not {one!r}")
+    return chosen or DEFAULT_ARCHITECTURES
 
 
 def _prefixed(say: Progress, name: str) -> Progress:
@@ -167,7 +208,7 @@ def _one(architecture: Architecture, material: Material, options: Settings, say:
         trajectory = learn(features, labels, options.loss, steps=options.steps, learning_rate=options.learning_rate,
                            validation=validation)
     else:
-        moment = 1e3 if validation is None and options.time == "best" else options.time
+        moment = UNVALIDATED if validation is None and options.time == "best" else options.time
         trajectory = learn(features, labels, options.loss, time=moment, validation=validation, progress=say)
     say("label scores")
     found: Strongest = strongest(trajectory, step=trajectory.best)
@@ -175,17 +216,24 @@ def _one(architecture: Architecture, material: Material, options: Settings, say:
     return trajectory, answer(architecture, trajectory, found, seconds=seconds, spectrum=spectrum), found.scores
 
 
-def _notes(texts: Texts, trajectories: Sequence[Trajectory]) -> tuple[str, ...]:
+def _notes(texts: Texts, held_out: int, trajectories: dict[str, Trajectory]) -> tuple[str, ...]:
     """Warnings about the data that change how the answers should be read."""
     notes = []
+    if not held_out:
+        notes.append("No text is held out, so nothing says how well this generalises; the scores are those at the end.")
     if texts.skipped:
         notes.append(f"{texts.skipped:,} rows had no usable text or label and were skipped.")
     if texts.duplicates:
         notes.append(f"{texts.duplicates:,} texts occur earlier already; equal texts stay on one side of the split.")
-    windowless = max(trajectory.features.windowless for trajectory in trajectories)
-    if windowless:
-        notes.append(f"{windowless:,} training texts hold no window (empty, or shorter than it); their output is 0.")
-    unknown = trajectories[0].features.unknown
+    for name, trajectory in trajectories.items():
+        windowless = trajectory.features.windowless
+        if windowless:
+            notes.append(f"{name}: {windowless:,} training texts hold no window (empty, or shorter than it); their "
+                         "output is 0.")
+        if held_out and trajectory.best == 0:
+            notes.append(f"{name}: held-out loss is least at the start, before anything is learned, so there are no "
+                         "scores: nothing that it learns here carries over to new texts.")
+    unknown = next(iter(trajectories.values())).features.unknown
     if unknown:
         notes.append(f"{unknown:,} token positions of the training texts are rarer than min_count and match nothing.")
     return tuple(notes)
@@ -197,7 +245,7 @@ def _about(texts: Texts, options: Settings, architectures: Sequence[Architecture
     return {
         "data": {"source": texts.source, "texts": len(texts), "skipped": texts.skipped, "sha256": texts.fingerprint},
         "architectures": [repr(architecture) for architecture in architectures],
-        "settings": vars(options),
+        "settings": vars(options) | {"tokenizer": plain(options.tokenizer)},
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in packages},
         "seconds": round(seconds, 3),
     }
@@ -217,11 +265,16 @@ def _result(answered: ArchitectureAnswer) -> dict[str, Any]:
     return {
         "architecture": answered.name, "best_time": answered.best_time, "products": answered.products,
         "features": answered.features, "windowless": answered.windowless, "seconds": round(answered.seconds, 3),
-        **{key: _finite(value) for key, value in curves.items() if key != "time"},
+        **{key: value for key, value in curves.items() if key != "time"},
         "spectrum": answered.spectrum.to_dicts(),
         "strongest": strongest_features.to_dicts(),
     }
 
 
-def _finite(value: float) -> float | None:
-    return value if np.isfinite(value) else None
+def _finite(value: Any) -> Any:
+    """The same value with None in place of NaN and infinity, which JSON does not know."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value

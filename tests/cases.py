@@ -9,7 +9,7 @@ import pytest
 from hypothesis import strategies as st
 
 import tangentlens as tl
-from tangentlens import CNN, MLP, SelfAttention
+from tangentlens import CNN, MLP, ElmanRNN, LinearRNN, MatrixVector, SelfAttention
 from tangentlens.kernels import Architecture
 
 EXACT = 1e-12  # two evaluations of one closed form, relative to the largest entry
@@ -58,14 +58,24 @@ SPARSE: dict[str, Architecture] = {
     "cnn5-same-sum": CNN(kernel_size=5, pooling="sum"),
     "cnn5-valid": CNN(kernel_size=5, padding="valid", bias_std=0.2),
     "attention": SelfAttention(),
-    "attention-sum-stds": SelfAttention(pooling="sum", value_std=1.3, output_std=0.7, embedding_std=1.2, readout_std=1.5),
+    "attention-sum-stds": SelfAttention(pooling="sum", value_std=1.3, output_std=0.7, embedding_std=1.2, readout_std=2),
     "attention-tied": SelfAttention(scores="tied"),
-    "attention-tied-sum-stds": SelfAttention(scores="tied", pooling="sum", key_std=1.4, embedding_std=0.9, value_std=1.2),
+    "attention-tied-sum-stds": SelfAttention(scores="tied", pooling="sum", key_std=1.4, embedding_std=0.9, value_std=2),
     "attention-tied-frozen": SelfAttention(scores="tied", train_embedding=False),
     "attention-positions": SelfAttention(scores="tied", positions=True),
     "attention-positions-stds-sum": SelfAttention(scores="tied", positions=True, position_std=1.5, position_scale=2.0,
                                                   key_std=0.8, embedding_std=1.3, pooling="sum"),
     "attention-uniform-positions": SelfAttention(positions=True),
+    "matrix-vector": MatrixVector(),
+    "matrix-vector3-sum-stds": MatrixVector(order=3, pooling="sum", weight_std=1.3, vector_std=0.7, embedding_std=1.1),
+    "matrix-vector2-full-frozen": MatrixVector(matrices="full", train_embedding=False, readout_std=1.5),
+    "matrix-vector3-residual": MatrixVector(order=3, residual=True, weight_std=0.8),
+    "linear-rnn": LinearRNN(max_order=9),
+    "linear-rnn-sum-stds": LinearRNN(max_order=9, pooling="sum", gate_std=0.7, input_std=1.2, embedding_std=0.9),
+    "linear-rnn-last-frozen": LinearRNN(max_order=9, pooling="last", train_embedding=False, readout_std=1.4),
+    "elman-rnn": ElmanRNN(max_lag=8),
+    "elman-rnn-sum-stds": ElmanRNN(max_lag=8, pooling="sum", weight_std=0.8, input_std=1.3, embedding_std=0.9),
+    "elman-rnn-last-frozen": ElmanRNN(max_lag=8, pooling="last", train_embedding=False),
 }
 DENSE: dict[str, Architecture] = {
     "attention-relu": SelfAttention(activation="relu"),

@@ -196,7 +196,49 @@ def self_attention(net, x: list[int], y: list[int]) -> tuple[float, float]:
     return tuple(total / (len(x) * len(y)) if net.pooling == "mean" and x and y else total)
 
 
-REFERENCES = {"MLP": mlp, "CNN": cnn, "SelfAttention": self_attention}
+def _windowed(net, x: list[int], y: list[int], order: int) -> np.ndarray:
+    total, unit = np.zeros(2), net.embedding_std**2
+    pairs = [(x[p:p + order], y[q:q + order]) for p in range(len(x) - order + 1) for q in range(len(y) - order + 1)]
+    for window, other in pairs:
+        vector, *matrices = [unit * _same(t, u) for t, u in zip(reversed(window), reversed(other), strict=True)]
+        covariance = net.vector_std**2 * vector
+        tangent = (1 + net.train_embedding) * covariance  # vector weights, embedding
+        for match in matrices:  # matrix weights, embedding
+            tangent = net.weight_std**2 * match * (tangent + (1 + net.train_embedding) * covariance)
+            covariance = net.weight_std**2 * match * covariance
+        total += np.array([tangent + covariance, covariance]) * net.readout_std**2
+    return total / len(pairs) if net.pooling == "mean" and pairs else total
+
+
+def matrix_vector(net, x: list[int], y: list[int]) -> tuple[float, float]:
+    orders = range(1, net.order + 1) if net.residual else [net.order]
+    return tuple(sum(_windowed(net, x, y, order) for order in orders))
+
+
+def recurrent(net, x: list[int], y: list[int]) -> tuple[float, float]:
+    """Both recurrences, state by state: what the input adds, and what comes from the states before."""
+    covariance, tangent = np.zeros((len(x) + 1, len(y) + 1)), np.zeros((len(x) + 1, len(y) + 1))
+    both = 1 + net.train_embedding
+    for p, t in enumerate(x, start=1):
+        for q, u in enumerate(y, start=1):
+            match = net.embedding_std**2 * _same(t, u)
+            before, tangent_before = covariance[p - 1, q - 1], tangent[p - 1, q - 1]
+            covariance[p, q], tangent[p, q] = net.input_std**2 * match, both * net.input_std**2 * match
+            if hasattr(net, "gate_std"):  # gate weights and embedding
+                covariance[p, q] += net.gate_std**2 * match * before
+                tangent[p, q] += net.gate_std**2 * match * (tangent_before + both * before)
+            else:  # one weight matrix
+                covariance[p, q] += net.weight_std**2 * before
+                tangent[p, q] += net.weight_std**2 * (tangent_before + before)
+    if not x or not y:
+        return 0.0, 0.0
+    pooled = {"sum": np.sum, "mean": lambda values: np.sum(values) / (len(x) * len(y)),
+              "last": lambda values: values[-1, -1]}[net.pooling]
+    return net.readout_std**2 * pooled(tangent + covariance), net.readout_std**2 * pooled(covariance)
+
+
+REFERENCES = {"MLP": mlp, "CNN": cnn, "SelfAttention": self_attention, "MatrixVector": matrix_vector,
+              "LinearRNN": recurrent, "ElmanRNN": recurrent}
 
 
 def kernels(net, tokens, other=None) -> tuple[np.ndarray, np.ndarray]:
@@ -239,7 +281,7 @@ def descend(kernel: np.ndarray, y: np.ndarray, loss: str, rate: float, steps: in
 
 
 def flow(kernel: np.ndarray, y: np.ndarray, loss: str, times: np.ndarray) -> np.ndarray:
-    """Dual coefficients (T, n, c) of the gradient flow: by eigenvectors for the squared loss, else by a stiff solver."""
+    """Dual coefficients (T, n, c) of gradient flow: by eigenvectors for the squared loss, else by a stiff solver."""
     n, c = y.shape
     times = np.asarray(times, float)
     if loss == "squared":
@@ -265,6 +307,6 @@ def flow(kernel: np.ndarray, y: np.ndarray, loss: str, times: np.ndarray) -> np.
         return full.reshape(n * c, n * c)
 
     done = integrate.solve_ivp(rate, (0.0, float(times[-1])), np.zeros(n * c), method="Radau", t_eval=times,
-                               jac=jacobian, rtol=1e-10, atol=1e-12)
+                               jac=jacobian, rtol=1e-8, atol=1e-10)
     assert done.success
     return done.y.T.reshape(len(times), n, c)

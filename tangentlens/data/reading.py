@@ -20,6 +20,7 @@ from tangentlens.errors import DataError, OptionError, nearest
 
 _WHOLE_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 _LONGEST_LABEL = 1000
+UNLABELLED = "; for texts without labels pass label=None"
 
 
 class _Fault(NamedTuple):
@@ -109,7 +110,7 @@ def _column(table: Table, name: str) -> list[Any]:
         raise DataError(f"{table.name} has several columns {shown(name)} (numbers {numbers}); rename all but one")
     if not places:
         hint = nearest(plain(name), map(plain, table.columns))
-        unlabelled = "; for texts without labels pass label=None" if name == "label" else ""
+        unlabelled = UNLABELLED if name == "label" else ""
         raise DataError(f"{table.name} has no column {shown(name)}; {hint}{table.advice}{unlabelled}")
     return table.column(places[0])
 
@@ -157,8 +158,7 @@ def _label_array(values: list[Any], table: Table) -> NDArray[Any]:
     """The labels as an array of one type; shape (n,)."""
     different = set(values)
     if len(different) < 2:
-        raise DataError(f"{table.name} has only one class, {shown(values[0])}; at least two are needed, or pass "
-                        "label=None for texts without labels")
+        raise DataError(f"{table.name} has only one class, {shown(values[0])}; at least two are needed{UNLABELLED}")
     if not table.typed and all(map(_WHOLE_NUMBER.fullmatch, different)):
         return np.array(list(map(int, values)))
     kinds = {bool if isinstance(value, bool) else str if isinstance(value, str) else type(value) for value in values}

@@ -30,6 +30,8 @@ def parse_architecture(text: str, known: Mapping[str, type[Architecture]]) -> Ar
             raise OptionError(f'"{part}" in "{text}" is not of the form option=value')
         if option not in fields:
             raise OptionError(f'{kind.__name__} has no option "{option}": {nearest(option, fields)}')
+        if option in options:
+            raise OptionError(f'"{text}" gives {option} twice; leave one out')
         options[option] = _value(value, str(fields[option].type), f"{kind.__name__}: {option}")
     return kind(**options)
 

@@ -46,10 +46,16 @@ class ReducedFlow:
         values, vectors = np.linalg.eigh(-(bent.T @ bent) / n)
         return np.minimum(values, 0.0), vectors
 
-    def path(self, z: Array, t: float, stops: Array, tolerance: float) -> Iterator[tuple[float, Array]]:
-        """The flow from z at time t through every stop, each reached exactly: yields (time, z) at the stops."""
+    def path(self, z: Array, t: float, stops: Array, tolerance: float) -> Iterator[Array]:
+        """The flow from z at time t through every stop, each reached exactly: yields z at the stops.
+
+        The last stop may be infinite for the squared loss, whose flow comes to rest.
+        """
         step = stops[0] - t
         for stop in stops:
+            if np.isinf(stop):
+                yield self.rest()
+                return
             while t < stop:
                 rate, modes = self.rate(z), self.modes(z)
                 last = False
@@ -63,7 +69,11 @@ class ReducedFlow:
                 taken = min(step, stop - t)
                 t, z = (float(stop), new) if last else (t + taken, new)
                 step = max(step if last else 0.0, taken * min(4.0, 0.9 * (allowed / max(error, 1e-300)) ** 0.25))
-            yield t, z
+            yield z
+
+    def rest(self) -> Array:
+        """Where the flow of the squared loss ends: the least-squares solution of smallest norm."""
+        return np.asarray(np.linalg.lstsq(self.outputs, self.targets.y.ravel(), rcond=1e-12)[0], dtype=np.float64)
 
     def _step(self, z: Array, h: float, rate: Array, modes: tuple[Array, Array]) -> tuple[Array, float]:
         """One step of exprb43 and the norm of its difference to the embedded third-order method."""

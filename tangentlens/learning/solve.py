@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from tangentlens.errors import OptionError
 from tangentlens.features.family import Features
 from tangentlens.learning.dynamics import Dynamics, Recorder
-from tangentlens.learning.flow import GalerkinFlow
+from tangentlens.learning.galerkin import GalerkinFlow
 from tangentlens.learning.losses import Targets, encode
 from tangentlens.learning.product import KernelProduct
 
@@ -24,6 +25,7 @@ SEGMENT = 3.0  # the flow advances by factors of this in time
 PER_SEGMENT = 4  # records in a segment
 PATIENCE = 1.01  # the search for the best time ends once validation loss is this far above its minimum
 LONGEST = 1e9  # … or after this many natural units of time
+SETTLED = 1e6  # natural units of time after which time = inf is taken
 
 
 def start(features: Features, labels: Any, loss: str | None, validation: tuple[Features, Any] | None) -> Recorder:
@@ -37,29 +39,38 @@ def start(features: Features, labels: Any, loss: str | None, validation: tuple[F
     return Recorder(KernelProduct(features, others), targets, held_out)
 
 
-def descend(recorder: Recorder, *, steps: int, learning_rate: float | str, record: Iterable[int] | None) -> Dynamics:
-    """Full-batch gradient descent: a ← a − (η/n) ∂ℓ/∂f(Θ a), from a = 0 (theory, eq. 53)."""
-    if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
-        raise OptionError(f"steps must be a whole number of at least 1, not {steps!r}")
-    if learning_rate != "auto" and (not isinstance(learning_rate, int | float | np.number)
-                                    or not 0 < learning_rate < math.inf):
-        raise OptionError(f'the learning rate must be a positive number or "auto", not {learning_rate!r}')
+def descend(recorder: Recorder, *, steps: int, learning_rate: float | str, momentum: float = 0.0,
+            record: Iterable[int] | None = None) -> Dynamics:
+    """Full-batch gradient descent, a ← a + v with v ← momentum · v − (η/n) ∂ℓ/∂f(Θ a), from a = 0 (theory, eq. 53)."""
+    _check_descent(steps, learning_rate, momentum)
     product, targets = recorder.product, recorder.targets
     n = len(targets.y)
-    critical = critical_learning_rate(product, targets)
+    critical = critical_learning_rate(product, targets) * (1 + momentum)
     rate = AUTO_SHARE * critical if learning_rate == "auto" else float(learning_rate)
     if rate > critical:
         warnings.warn(f"learning rate {rate:g} is above the critical one, {critical:g}: gradient descent may diverge",
                       stacklevel=3)
     wanted = _moments(steps, record)
-    duals, f = np.zeros_like(targets.y), np.zeros((product.rows, targets.y.shape[1]))
+    duals, speed = np.zeros_like(targets.y), np.zeros_like(targets.y)
+    f = np.zeros((product.rows, targets.y.shape[1]))
     recorder.add(0, duals, f)
     for step in range(1, steps + 1):
-        duals = duals - rate / n * targets.loss.slope(f[:n], targets.y)
+        speed = momentum * speed - rate / n * targets.loss.slope(f[:n], targets.y)
+        duals = duals + speed
         f = product @ duals
         if step in wanted:
             recorder.add(step, duals, f)
     return recorder.finish("step", rate=rate, critical=critical)
+
+
+def _check_descent(steps: int, learning_rate: float | str, momentum: float) -> None:
+    if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
+        raise OptionError(f"steps must be a whole number of at least 1, not {steps!r}")
+    number = isinstance(learning_rate, int | float | np.number)
+    if learning_rate != "auto" and (not number or not 0 < float(learning_rate) < math.inf):
+        raise OptionError(f'the learning rate must be a positive number or "auto", not {learning_rate!r}')
+    if not isinstance(momentum, int | float | np.number) or not 0 <= momentum < 1:
+        raise OptionError(f"momentum must be at least 0 and below 1, not {momentum!r}")
 
 
 def critical_learning_rate(product: KernelProduct, targets: Targets) -> float:
@@ -68,27 +79,118 @@ def critical_learning_rate(product: KernelProduct, targets: Targets) -> float:
     return 2 * len(targets.y) / (targets.loss.steepest * largest) if largest > 0 else math.inf
 
 
-def flow(recorder: Recorder, *, time: float | str, record: Iterable[float] | None = None, tolerance: float = 1e-3,
-         progress: Progress | None = None) -> Dynamics:
-    """Gradient flow da/dt = −(1/n) ∂ℓ/∂f(Θ a) to a time, or through the time of least validation loss (time="best")."""
+def flow(recorder: Recorder, *, time: float | str | None = None, until_loss: float | None = None,
+         record: Iterable[float] | None = None, tolerance: float = 1e-3, progress: Progress | None = None) -> Dynamics:
+    """Gradient flow da/dt = −(1/n) ∂ℓ/∂f(Θ a) (theory, eq. 46) to a time, through the time of least validation loss
+    (time="best"), or until the training loss has fallen to `until_loss`.
+    """
+    _check_flow(recorder, time, until_loss, tolerance)
+    product, targets = recorder.product, recorder.targets
+    solver = GalerkinFlow(product, targets, 3 * tolerance)
+    zero = np.zeros((product.rows, targets.y.shape[1]))
+    recorder.add(0.0, np.zeros_like(targets.y), zero)
+    if solver.fastest == 0.0:
+        return recorder.finish("time")
+    search = Search(recorder, until_loss, best=time == "best", unit=1 / solver.fastest)
+    end = math.inf if isinstance(time, str) or time is None else float(time)
+    for stops in _segments(1 / solver.fastest, end, record):
+        path = solver.advance(stops)
+        done = search.note(stops, [solver.f(z) for z in path])
+        if progress is not None:
+            progress(f"time {solver.t:.3g}, training loss {search.training[-1]:.4f}, {product.products} products")
+        if done or (np.isinf(end) and not search.wanted and solver.t * solver.fastest > SETTLED):
+            break
+    moments = np.array(search.moments + ([math.inf] if np.isinf(end) and not search.wanted else []))
+    if progress is not None:
+        progress("refining")
+    path = solver.refine(moments, tolerance)
+    if until_loss is not None:
+        moments, path = _cut(solver, moments, path, until_loss)
+    for moment, z in zip(moments, path, strict=True):
+        recorder.add(moment, solver.duals(z), solver.f(z))
+    return recorder.finish("time", error=solver.error)
+
+
+def _check_flow(recorder: Recorder, time: float | str | None, until_loss: float | None, tolerance: float) -> None:
     if time == "best":
         if recorder.validation is None:
             raise OptionError('time="best" needs validation=(features, labels), or give a number')
-    elif not isinstance(time, int | float | np.number) or not 0 < time < math.inf:
-        raise OptionError(f'time must be a positive number or "best", not {time!r}')
-    solver = GalerkinFlow(recorder.product, recorder.targets, tolerance)
-    recorder.add(0.0, np.zeros_like(recorder.targets.y), np.zeros((recorder.product.rows, recorder.targets.y.shape[1])))
-    if solver.fastest == 0.0:
-        return recorder.finish("time")
-    for stops in _segments(1 / solver.fastest, time, record):
-        for moment, z in zip(stops, solver.advance(stops), strict=True):
-            recorder.add(moment, solver.duals(z), solver.f(z))
-        if progress is not None:
-            products = recorder.product.products
-            progress(f"time {solver.t:.3g}, training loss {recorder.rows[-1][0]:.4f}, {products} products")
-        if time == "best" and (_past_best(recorder) or solver.t * solver.fastest > LONGEST):
-            break
-    return recorder.finish("time", error=solver.error)
+    elif time is not None:
+        number = isinstance(time, int | float | np.number) and not isinstance(time, bool)
+        if not number or not float(time) > 0:
+            raise OptionError(f'time must be a positive number or "best", not {time!r}')
+        if np.isinf(float(time)) and recorder.targets.loss.name != "squared":
+            raise OptionError("only the squared loss comes to rest at time = inf; the "
+                              f"{recorder.targets.loss.name} loss needs a finite time")
+    if until_loss is not None and not (isinstance(until_loss, int | float | np.number) and 0 < until_loss < math.inf):
+        raise OptionError(f"until_loss must be a positive number, not {until_loss!r}")
+    if not isinstance(tolerance, int | float | np.number) or not 0 < tolerance < 1:
+        raise OptionError(f"tolerance must lie between 0 and 1, not {tolerance!r}")
+
+
+@dataclass
+class Search:
+    """Watches losses as time goes on and says when to stop."""
+
+    recorder: Recorder
+    until_loss: float | None
+    best: bool
+    unit: float
+    moments: list[float] = field(default_factory=list)
+    training: list[float] = field(default_factory=list)
+    held_out: list[float] = field(default_factory=list)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the end is not a time given beforehand."""
+        return self.best or self.until_loss is not None
+
+    def note(self, stops: Array, outputs: list[Array]) -> bool:
+        """Notes the losses at some stops; True once the search is over."""
+        n = len(self.recorder.targets.y)
+        for stop, f in zip(stops, outputs, strict=True):
+            self.moments.append(float(stop))
+            self.training.append(self.recorder.targets.mean_loss(f[:n]))
+            if self.recorder.validation is not None:
+                self.held_out.append(self.recorder.validation.mean_loss(f[n:]))
+        late = self.moments[-1] > LONGEST * self.unit
+        if self.until_loss is not None:
+            return late or self.training[-1] <= self.until_loss
+        return self.best and (late or self._past_best())
+
+    def _past_best(self) -> bool:
+        """Whether validation loss has clearly passed its minimum, or hardly falls any more."""
+        losses = np.array([self.recorder.rows[0][2], *self.held_out])
+        least = losses.min()
+        if len(losses) <= 2 * PER_SEGMENT:
+            return False
+        learned = losses[0] - least > 1e-3 * losses[0]
+        flat = abs(losses[-1] - losses[-1 - PER_SEGMENT]) < 1e-4 * losses[0] and (learned or self.training[-1] < 0.1)
+        return bool(losses[-1] > PATIENCE * least or flat)
+
+
+def _cut(solver: GalerkinFlow, moments: Array, path: list[Array], until_loss: float) -> tuple[Array, list[Array]]:
+    """The path up to the moment at which the training loss is `until_loss`, found by bisection between two records."""
+    flow = solver.reduced()
+
+    def loss(z: Array) -> float:
+        return solver.targets.mean_loss(flow.f(z))
+
+    reached = np.flatnonzero([loss(z) <= until_loss for z in path])
+    if not len(reached):
+        raise OptionError(f"the training loss falls to {loss(path[-1]):.4g} at time {moments[-1]:.3g}, not to "
+                          f"{until_loss:g}; give a larger until_loss")
+    last = int(reached[0])
+    low, z = (float(moments[last - 1]), path[last - 1]) if last else (0.0, np.zeros_like(path[0]))
+    high, end = float(moments[last]), path[last]
+    while high - low > 1e-9 * high:
+        middle = (low + high) / 2
+        (there,) = flow.path(z, low, np.array([middle]), 1e-8)
+        if loss(there) <= until_loss:
+            high, end = middle, there
+        else:
+            low, z = middle, there
+    return np.concatenate([moments[:last], [high]]), [*path[:last], end]
 
 
 def _moments(steps: int, record: Iterable[int] | None) -> set[int]:
@@ -100,9 +202,8 @@ def _moments(steps: int, record: Iterable[int] | None) -> set[int]:
     return wanted | {steps}
 
 
-def _segments(unit: float, time: float | str, record: Iterable[float] | None) -> Iterable[Array]:
+def _segments(unit: float, end: float, record: Iterable[float] | None) -> Iterable[Array]:
     """Runs of ascending times to stop at: a factor SEGMENT each, or the times to record, cut into such runs."""
-    end = math.inf if time == "best" else float(time)
     chosen = None if record is None else np.unique([float(moment) for moment in record if moment > 0])
     if chosen is not None and (len(chosen) and chosen[-1] > end):
         raise OptionError(f"record names times after the end, {end:g}")
@@ -115,16 +216,3 @@ def _segments(unit: float, time: float | str, record: Iterable[float] | None) ->
         if len(stops):
             yield stops
         low, high = high, min(high * SEGMENT, end)
-
-
-def _past_best(recorder: Recorder) -> bool:
-    """Whether validation loss has clearly passed its minimum, or hardly falls any more."""
-    losses = recorder.validation_losses
-    least = losses.min()
-    if len(losses) <= 2 * PER_SEGMENT:
-        return False
-    learned = losses[0] - least > 1e-3 * losses[0]
-    flat = abs(losses[-1] - losses[-1 - PER_SEGMENT]) < 1e-4 * losses[0] and (learned or recorder.rows[-1][0] < 0.1)
-    return bool(losses[-1] > PATIENCE * least or flat)
-
-

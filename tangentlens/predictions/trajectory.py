@@ -99,7 +99,8 @@ class Trajectory:
 
 
 def learn(features: Features, labels: Any, loss: str | None = None, *, learning_rate: float | str = "auto",
-          steps: int | None = None, time: float | str | None = None, record: Iterable[float] | None = None,
+          steps: int | None = None, momentum: float = 0.0, time: float | str | None = None,
+          until_loss: float | None = None, record: Iterable[float] | None = None,
           validation: tuple[Features, Any] | None = None, tolerance: float = 1e-3, progress: Progress | None = None
           ) -> Trajectory:
     """Learns from n texts: gradient descent for `steps`, or gradient flow to a `time`.
@@ -107,10 +108,12 @@ def learn(features: Features, labels: Any, loss: str | None = None, *, learning_
     Descent: a ← a − (η/n) ∂ℓ/∂f(Θ a); flow: da/dt = −(1/n) ∂ℓ/∂f(Θ a); both from a = 0, through sparse products.
 
     features: of the training texts; labels: one per text, of any sortable type; loss: "logistic" (two classes),
-    "softmax" or "squared" (by default the first or second, by the number of classes); learning_rate: a number, or
-    "auto" for half of the critical rate; steps: 1000 by default; time: a number, or "best" to go through the minimum of
-    the validation loss; record: steps or times to record (by default about 40, at growing distances); validation:
-    (features, labels) of texts held out, their features made with columns=; tolerance: of the flow, relative.
+    "softmax" or "squared" (by default the first or second, by the number of classes).
+    Descent: learning_rate, a number, or "auto" for half of the critical rate; steps: 1000 by default; momentum (heavy
+    ball). Flow: time, a number (inf for the squared loss), or "best" to go through the minimum of the validation loss;
+    or until_loss, the training loss to end at; tolerance: relative, of the label scores at the end.
+    record: steps or times to record (by default about 40, at growing distances); validation: (features, labels) of
+    texts held out, their features made with columns=; progress: called with a line of text now and then.
 
     Raises OptionError, DataError or ShapeError. A learning rate above the critical one gives a warning.
 
@@ -122,11 +125,16 @@ def learn(features: Features, labels: Any, loss: str | None = None, *, learning_
     >>> trajectory.label_scores()["score"].sign().to_list()
     [1.0, -1.0, -1.0]
     """
-    if time is not None and (steps is not None or learning_rate != "auto"):
-        raise OptionError("give either time= (gradient flow) or steps= and learning_rate= (gradient descent), not both")
+    continuous = time is not None or until_loss is not None
+    if continuous and (steps is not None or learning_rate != "auto" or momentum):
+        raise OptionError("give either time= or until_loss= (gradient flow), or steps=, learning_rate= and momentum= "
+                          "(gradient descent), not both")
+    if time is not None and until_loss is not None:
+        raise OptionError("give either time= or until_loss=, not both")
     recorder = start(features, labels, loss, validation)
-    if time is not None:
-        return Trajectory(features, flow(recorder, time=time, record=record, tolerance=tolerance, progress=progress))
+    if continuous:
+        return Trajectory(features, flow(recorder, time=time, until_loss=until_loss, record=record,
+                                         tolerance=tolerance, progress=progress))
     wanted = None if record is None else [int(step) for step in record]
     return Trajectory(features, descend(recorder, steps=1000 if steps is None else steps, learning_rate=learning_rate,
-                                        record=wanted))
+                                        momentum=momentum, record=wanted))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+
+import polars as pl
 
 from tangentlens.errors import OutputError
 from tangentlens.report.wording import visible
@@ -15,7 +18,8 @@ from tangentlens.report.wording import visible
 
 @contextlib.contextmanager
 def staged(folder: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary folder beside `folder`; on success its files move there, on any failure nothing is left behind.
+    """A temporary folder inside `folder`; on success its files move up into `folder`, on any failure nothing is left
+    behind and files of the same names that were there before are as they were.
 
     Raises OutputError, before any work is done, if the folder cannot be made or written to.
 
@@ -24,30 +28,55 @@ def staged(folder: str | os.PathLike[str]) -> Iterator[Path]:
     ...     _ = (stage / "run.json").write_text("{}")
     """
     target = Path(folder)
-    made = [path for path in (target, *target.parents) if not path.exists()]
     stage = target / f".tangentlens-{secrets.token_hex(8)}"
+    made: list[Path] = []
     done = False
     try:
-        with _explained(target):
+        with explained(target):
+            made += (path for path in (target, *target.parents) if not path.exists())
             stage.mkdir(parents=True)
         yield stage
-        with _explained(target):
-            for file in sorted(stage.iterdir()):
-                os.replace(file, target / file.name)
-            stage.rmdir()
+        with explained(target):
+            _move_up(stage)
         done = True
     finally:
+        shutil.rmtree(stage, ignore_errors=True)
         if not done:
-            shutil.rmtree(stage, ignore_errors=True)
             for path in made:
                 with contextlib.suppress(OSError):
                     path.rmdir()
 
 
 @contextlib.contextmanager
-def _explained(target: Path) -> Iterator[None]:
+def explained(target: Path) -> Iterator[None]:
+    """Turns what goes wrong while files are written into an OutputError that names the folder `target`."""
     try:
         yield
-    except OSError as error:
-        raise OutputError(f'cannot write to the folder "{visible(target)}": {error.strerror or error}; give another '
+    except (OSError, pl.exceptions.PolarsError) as error:
+        # Polars hides the system's message at the end of "parquet: File out of specification: underlying IO error: …"
+        reason = getattr(error, "strerror", None) or str(error).rpartition(" error: ")[2]
+        raise OutputError(f'cannot write to the folder "{visible(target)}": {reason}; give another '
                           "with --output, one that you may write to and that has room") from error
+
+
+def _move_up(stage: Path) -> None:
+    """Moves all files of `stage` into the folder around it; if that fails or is interrupted, moves all of them back."""
+    files = sorted(stage.iterdir())
+    earlier = stage / "earlier"
+    earlier.mkdir()
+    places = [(file, stage.parent / file.name, earlier / file.name) for file in files]
+    for _, place, _ in places:
+        if place.is_dir() and not place.is_symlink():
+            raise IsADirectoryError(errno.EISDIR, f"there is a folder named {visible(place.name)} in it")
+    try:
+        for file, place, old in places:
+            if os.path.lexists(place):
+                os.replace(place, old)
+            os.replace(file, place)
+    except BaseException:
+        for file, place, old in places:
+            if os.path.lexists(old):
+                os.replace(old, place)
+            elif not os.path.lexists(file):
+                place.unlink(missing_ok=True)
+        raise

@@ -19,9 +19,8 @@ class FiniteMLP:
     def __init__(self, net, size: int, width: int, seed: int) -> None:
         rng = np.random.default_rng(seed)
         self.net, self.m = net, width
-        self.parameters = [rng.normal(size=(size, width)),
-                           *(rng.normal(size=shape) for _ in range(net.depth) for shape in ((width, width), width)),
-                           rng.normal(size=width)]
+        layers = [shape for _ in range(net.depth) for shape in ((width, width), width)]
+        self.parameters = [rng.normal(size=shape) for shape in ((size, width), *layers, width)]
         self.function, self.slope = ACTIVATIONS[net.activation]
 
     def weight(self, ids: list[int]) -> float:
@@ -67,8 +66,8 @@ class FiniteCNN:
         k = self.net.kernel_size
         first = -((k - 1) // 2) if self.net.padding == "same" else 0
         count = len(ids) if self.net.padding == "same" else max(0, len(ids) - k + 1)
-        return np.array([[ids[p + first + s] if 0 <= p + first + s < len(ids) else -1 for s in range(k)]
-                         for p in range(count)], dtype=int).reshape(count, k)
+        windows = [[ids[p + first + s] if 0 <= p + first + s < len(ids) else -1 for s in range(k)] for p in range(count)]
+        return np.array(windows, dtype=int).reshape(count, k)
 
     def forward(self, ids: list[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
         windows = self.windows(ids)
@@ -95,7 +94,7 @@ class FiniteCNN:
 
 
 class FiniteTiedAttention:
-    """f = r/√m Σ_i ω v·o_i, o_i = O Σ_j α_ij V x_j, α = softmax of q_i·q_j / m, q = key_std/√m K x: one K, trained too."""
+    """f = r/√m Σ_i ω v·o_i, o_i = O Σ_j α_ij V x_j, α = softmax of q_i·q_j / m, q = K x: one K, trained too."""
 
     def __init__(self, net, size: int, width: int, seed: int) -> None:
         rng = np.random.default_rng(seed)

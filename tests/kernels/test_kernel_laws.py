@@ -49,7 +49,7 @@ STORED_CASES = {
 @every_architecture
 def test_kernel_is_the_slow_definition(architecture):
     tokens, other = tokens_of(ALL), tokens_of(NEW)
-    tolerance = EXACT if architecture.activation in CLOSED else SUMMED
+    tolerance = EXACT if getattr(architecture, "activation", None) in CLOSED else SUMMED
     for right in (None, other):
         slow = reference.kernels(architecture, tokens, right)
         for kind, expected in zip(("ntk", "nngp"), slow, strict=True):
@@ -126,8 +126,8 @@ def test_texts_without_windows_have_zero_rows(architecture):
     assert without.sum() >= 2
     assert not kernel[without].any()
     assert not kernel[:, without].any()
-    alone = np.array([not (row >= 0).any() for row in (tokens[i].ids for i in range(len(tokens)))])
-    assert np.diag(kernel)[~without & ~alone].all()
+    known = np.array([-1 not in text for text in ALL])
+    assert (np.diag(kernel)[known & ~without] > 0).all()
 
 
 @every_architecture
@@ -152,8 +152,8 @@ def test_unknown_tokens_keep_their_position_and_match_nothing(architecture):
 
 @every_architecture
 def test_mean_pooling_divides_by_the_number_of_windows(architecture):
-    if architecture.pooling != "mean":
-        pytest.skip("not mean pooling")
+    if architecture.pooling != "mean" or getattr(architecture, "residual", False):
+        pytest.skip("not the mean over one set of windows")
     fields = {name: getattr(architecture, name) for name in architecture.__dataclass_fields__}
     total = type(architecture)(**fields | {"pooling": "sum"})
     tokens = tokens_of(ALL)
@@ -171,7 +171,7 @@ def test_without_a_sparse_form_features_and_spectrum_say_so(architecture):
 @every_architecture
 def test_kernel_refuses_another_kind_and_another_vocabulary(architecture):
     tokens = tokens_of(ALL)
-    with pytest.raises(OptionError, match="kind must be .*ntk.*nngp.*'ckn'"):
+    with pytest.raises(OptionError, match=r"kind must be .*ntk.*nngp.*'ckn'"):
         architecture.kernel(tokens, kind="ckn")
     with pytest.raises(ShapeError, match="different vocabularies"):
         architecture.kernel(tokens, tl.Tokens.from_ids([[0]], vocabulary_size=3))

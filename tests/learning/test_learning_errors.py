@@ -89,7 +89,7 @@ def test_no_texts_are_refused():
 def test_a_record_that_does_not_exist_is_named():
     trajectory = tl.learn(FEATURES, LABELS, steps=4, record=[0, 2])
     for step in (3, -4):
-        with pytest.raises(OptionError, match=f"no record {step}: this trajectory has 3, from 0 to 2"):
+        with pytest.raises(OptionError, match=f"no record {step}; this trajectory has 0 to 2"):
             trajectory.label_scores(step)
     assert [trajectory.record(step) for step in (0, 2, -1, -3)] == [0, 2, 2, 0]
 

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import shutil
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,60 +12,18 @@ from tangentlens.report.content import Report
 from tangentlens.report.page import write_page
 
 pytest.importorskip("selenium", reason="selenium is not installed (extra: dev)")
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
+from chromium import assert_nothing_ran_or_loaded, needs_chromium, open_every_tab, visit
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-FLAGS = [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-sync",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--window-size=1300,1000",
-]
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium and chromedriver are not installed"),
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    with tempfile.TemporaryDirectory() as profile:
-        for flag in [*FLAGS, f"--user-data-dir={profile}"]:
-            options.add_argument(flag)
-        driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
-        yield driver
-        driver.quit()
+pytestmark = [pytest.mark.slow, needs_chromium]
 
 
 @pytest.fixture
 def opened(browser: Any, report: Report, tmp_path: Path) -> Any:
     write_page(report, tmp_path / "audit.html")
-    browser.get("about:blank")
-    browser.get_log("browser")
-    browser.get_log("performance")
-    browser.get((tmp_path / "audit.html").as_uri())
+    visit(browser, tmp_path / "audit.html")
     return browser
-
-
-def open_every_tab(browser: Any) -> None:
-    for tab in browser.find_elements(By.CSS_SELECTOR, '[role="tab"]'):
-        browser.execute_script("arguments[0].click()", tab)
-        charts = browser.find_elements(By.CSS_SELECTOR, ".panel:not([hidden]) .chart")
-        assert len(charts) == 4
-        assert all(chart.find_elements(By.TAG_NAME, "svg") for chart in charts)
 
 
 def features(browser: Any) -> list[str]:
@@ -86,12 +40,7 @@ def test_draws_everything_and_runs_and_loads_nothing(opened: Any) -> None:
     assert len(opened.find_elements(By.CSS_SELECTOR, ".chart svg[role=img][aria-label]")) >= 2 + 4
     opened.find_element(By.ID, "theme").click()
     opened.execute_script("dispatchEvent(new Event('beforeprint')); dispatchEvent(new Event('afterprint'))")
-    assert opened.execute_script("return window.pwned") is None
-    assert [entry for entry in opened.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
-    messages = [json.loads(entry["message"])["message"] for entry in opened.get_log("performance")]
-    loaded = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
-    page = opened.current_url.split("#")[0]
-    assert [url for url in loaded if url.split("#")[0] != page and not url.startswith(("data:", "blob:"))] == []
+    assert_nothing_ran_or_loaded(opened)
 
 
 def test_empty_tables_still_open(browser: Any, two_classes: Report, tmp_path: Path) -> None:

@@ -1,0 +1,193 @@
+"""Gradient flow to any time by projection onto a growing basis of dual vectors (theory, eq. 58 to 60).
+
+A basis vector costs one product with Θ, and that product is all the large-scale work there is: with V orthonormal in
+the inner product of Θ and F = Θ V, the flow in the basis is the flow of the same loss with m features F. Time advances
+in segments; within a segment the basis grows by what the projected flow leaves out until the solution stands still.
+At the end the whole path is refined in the same way, which also tells how much is still missing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tangentlens.learning.losses import Targets
+from tangentlens.learning.product import KernelProduct
+from tangentlens.learning.reduced import ReducedFlow
+
+Array = NDArray[np.float64]
+START = 6  # Krylov vectors before the first step
+GROWTH = 2  # vectors added at a time while time advances …
+REFINED = 3  # … and while the whole path is refined
+ROUNDS = 12  # of refinement
+SPANNED = 1e-10  # a unit vector that projection leaves shorter than this lies in the basis
+DEPENDENT = 1e-8  # new vectors with a smaller share of squared norm depend on the others
+NULL = 1e-14  # a unit vector with a smaller share of the largest wᵀ Θ w lies in the null space of Θ
+ROUNDING = 1e-13  # a residual with a smaller share of the slopes is zero
+MOST = 400  # basis vectors
+
+
+@dataclass
+class GalerkinFlow:
+    """The state of a gradient flow: time t, basis V (n c, m), its outputs F (rows c, m), coefficients z (m,).
+
+    `error` estimates the relative error at the end, in the norm of Θ (that of the label scores); see `refine`.
+    """
+
+    product: KernelProduct
+    targets: Targets
+    tolerance: float
+    t: float = 0.0
+    basis: Array = field(init=False, repr=False)
+    outputs: Array = field(init=False, repr=False)
+    z: Array = field(init=False, repr=False)
+    null: Array = field(init=False, repr=False)  # (n c, q), directions found to lie in the null space of Θ
+    error: float = 0.0
+    largest: float = 0.0  # largest squared norm wᵀ Θ w of a unit vector so far
+
+    def __post_init__(self) -> None:
+        n, c = self.targets.y.shape
+        self.basis, self.null = np.empty((n * c, 0)), np.empty((n * c, 0))
+        self.outputs = np.empty((self.product.rows * c, 0))
+        start = -self.reduced().slope(np.zeros(0))[:, None]
+        for _ in range(START):
+            added = self._grow(start)
+            if added is None:
+                break
+            start = added
+        self.z = np.zeros(self.basis.shape[1])
+
+    def reduced(self) -> ReducedFlow:
+        """The projected flow on the training texts."""
+        return ReducedFlow(self.outputs[:self.basis.shape[0]], self.targets)
+
+    @property
+    def fastest(self) -> float:
+        """The largest rate at which anything decays at the start; its inverse is the natural unit of time."""
+        if not self.basis.shape[1]:
+            return 0.0
+        return -float(self.reduced().modes(np.zeros(self.basis.shape[1]))[0][0])
+
+    def advance(self, stops: Array) -> list[Array]:
+        """Moves through the stops (ascending times) and returns the coefficients z (m,) at each."""
+        previous: Array | None = None
+        while True:
+            flow = self.reduced()
+            path = list(flow.path(self._padded(self.z), self.t, stops, self.tolerance / 10))
+            if previous is not None and _relative(path[-1], self._padded(previous)) < self.tolerance:
+                break
+            if self.basis.shape[1] >= MOST or not self._enrich(flow, path, np.concatenate([[self.t], stops]), GROWTH):
+                break
+            previous = path[-1]
+        self.z, self.t = path[-1], float(stops[-1])
+        return path
+
+    def refine(self, stops: Array, tolerance: float) -> list[Array]:
+        """The whole path again, from 0 through all stops, the basis growing by what is left out anywhere on it.
+
+        Two rounds of growth change the end by d_1 and d_2; if the changes go on to shrink like that, what remains is
+        d_2 r / (1 − r), r = d_2 / d_1, and that is `error`. Rounds go on until it is below the tolerance.
+        """
+        changes: list[float] = []
+        previous: list[Array] | None = None
+        for _ in range(ROUNDS):
+            flow = self.reduced()
+            path = list(flow.path(np.zeros(self.basis.shape[1]), 0.0, stops, tolerance / 100))
+            if previous is not None:
+                changes.append(_relative(path[-1], self._padded(previous[-1])))
+                self.error = _remaining(changes)
+                if len(changes) > 1 and self.error <= tolerance:
+                    break
+            if self.basis.shape[1] >= MOST:
+                self.error = max(self.error, changes[-1] if changes else np.inf)
+                break
+            if not self._enrich(flow, path, np.concatenate([[0.0], stops]), REFINED):
+                self.error = tolerance / 100
+                break
+            previous = path
+        self.z, self.t = path[-1], float(stops[-1])
+        return path
+
+    def duals(self, z: Array) -> Array:
+        """Dual coefficients a = V z; shape (n, c)."""
+        return np.asarray(self.basis[:, :len(z)] @ z).reshape(self.targets.y.shape)
+
+    def f(self, z: Array) -> Array:
+        """Outputs on all rows of the product, training texts first; shape (rows, c)."""
+        return np.asarray(self.outputs[:, :len(z)] @ z).reshape(self.product.rows, -1)
+
+    def _padded(self, z: Array) -> Array:
+        return np.concatenate([z, np.zeros(self.basis.shape[1] - len(z))])
+
+    def _enrich(self, flow: ReducedFlow, path: list[Array], times: Array, growth: int) -> bool:
+        """Adds the main directions of the residual −g/n − V ż (eq. 59) along the path; False if there are none."""
+        slopes = np.stack([flow.slope(z) for z in path], axis=1)
+        weight = np.sqrt(np.diff(np.minimum(times, 10 * times[-2]) if np.isinf(times[-1]) else times))
+        residual = (-slopes + self.basis @ (flow.outputs.T @ slopes)) * weight
+        while True:
+            known = self.null.shape[1]
+            residual = residual - self.null @ (self.null.T @ residual)
+            directions, size, _ = np.linalg.svd(residual, full_matrices=False)
+            if size[0] <= ROUNDING * float(np.max(np.linalg.norm(slopes, axis=0) * weight)):
+                return False
+            if self._grow(directions[:, :growth][:, size[:growth] > 1e-2 * size[0]]) is not None:
+                return True
+            if self.null.shape[1] == known:
+                return False
+
+    def _grow(self, vectors: Array) -> Array | None:
+        """Adds dual vectors (n c, p) to the basis; returns Θ times what is new in them, or None if there is nothing.
+
+        They are projected before they are multiplied with Θ: an image that is projected afterwards would lose digits.
+        """
+        n, c = self.targets.y.shape
+        vectors = self._new_in(vectors)
+        p = vectors.shape[1]
+        if p == 0:
+            return None
+        image = (self.product @ vectors.reshape(n, c * p)).reshape(self.product.rows * c, p)
+        overlap = self.outputs[:n * c].T @ vectors
+        vectors, image = vectors - self.basis @ overlap, image - self.outputs @ overlap
+        gram = vectors.T @ image[:n * c]
+        values, modes = np.linalg.eigh((gram + gram.T) / 2)
+        self.largest = max(self.largest, float(values[-1]))
+        keep = values > max(NULL * self.largest, DEPENDENT * float(values[-1]), np.finfo(np.float64).tiny)
+        if not keep.any():
+            self.null = _extended(self.null, vectors)
+            return None
+        scale = modes[:, keep] / np.sqrt(values[keep])
+        self.basis = np.hstack([self.basis, vectors @ scale])
+        self.outputs = np.hstack([self.outputs, image @ scale])
+        return np.asarray(image[:n * c])
+
+    def _new_in(self, vectors: Array) -> Array:
+        """The part of dual vectors (n c, p) that is orthogonal to the basis, as unit vectors; rounding is left out."""
+        tiny = np.finfo(np.float64).tiny
+        vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=0), tiny)
+        for _ in range(2):
+            vectors = vectors - self.basis @ (self.outputs[:len(vectors)].T @ vectors)
+        size = np.linalg.norm(vectors, axis=0)
+        vectors = vectors[:, size > SPANNED] / size[size > SPANNED]
+        return vectors - self.basis @ (self.outputs[:len(vectors)].T @ vectors)
+
+
+def _extended(orthonormal: Array, vectors: Array) -> Array:
+    """The orthonormal columns and what the vectors add to them."""
+    for _ in range(2):
+        vectors = vectors - orthonormal @ (orthonormal.T @ vectors)
+    directions, size, _ = np.linalg.svd(vectors, full_matrices=False)
+    return np.hstack([orthonormal, directions[:, size > 1e-3]])
+
+
+def _remaining(changes: list[float]) -> float:
+    """What a shrinking sequence of changes leaves to come, by its last ratio."""
+    if len(changes) < 2 or changes[-1] == 0.0:
+        return changes[-1]
+    ratio = min(changes[-1] / max(changes[-2], np.finfo(np.float64).tiny), 0.75)
+    return changes[-1] * ratio / (1 - ratio)
+
+
+def _relative(new: Array, old: Array) -> float:
+    return float(np.linalg.norm(new - old) / max(float(np.linalg.norm(new)), 1e-300))
