@@ -162,20 +162,21 @@ class _Ended(BaseException):
 
 @contextlib.contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP raise _Ended, so that what is half done is cleaned up; main thread only."""
+    """Ctrl-C, SIGTERM and SIGHUP raise _Ended, so that what is half done is cleaned up; main thread only."""
     def stop(number: int, _: Any) -> None:
         raise _Ended(number)
 
-    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    mine = [number for number in numbers if threading.current_thread() is threading.main_thread()
-            and signal.getsignal(number) == signal.SIG_DFL]
-    for number in mine:
-        signal.signal(number, stop)
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)  # Windows has no SIGHUP
+            if number is not None and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+                before[number] = signal.signal(number, stop)
     try:
         yield
     finally:
-        for number in mine:
-            signal.signal(number, signal.SIG_DFL)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _number(text: str, option: str, word: str) -> float | str:
@@ -202,7 +203,8 @@ def main(arguments: list[str] | None = None) -> None:
         help_line = f"; see {context.command_path} --help" if context is not None else ""
         sys.exit(_fail(error.format_message().rstrip(".") + help_line))
     except (KeyboardInterrupt, click.Abort, _Ended) as stop:
-        print("tangentlens: interrupted; no half-written result is left", file=sys.stderr)
+        start = "\n" if sys.stderr.isatty() else ""  # after the ^C that a terminal shows
+        print(f"{start}tangentlens: interrupted; no half-written result is left", file=sys.stderr)
         sys.exit(128 + (stop.args[0] if isinstance(stop, _Ended) else signal.SIGINT))
     except MemoryError:
         sys.exit(_fail("not enough memory; try --sample N, --min-count 2 or fewer architectures"))

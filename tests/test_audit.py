@@ -47,7 +47,8 @@ def test_table(found: tl.Audit) -> None:
 
 
 def test_table_holds_the_scores_of_the_best_time(found: tl.Audit) -> None:
-    for trajectory, name in zip(found.trajectories, found.table["architecture"].unique(maintain_order=True), strict=True):
+    names = found.table["architecture"].unique(maintain_order=True)
+    for trajectory, name in zip(found.trajectories, names, strict=True):
         scores = trajectory.label_scores(trajectory.best).filter(pl.col("count") > 0)
         assert scores.equals(found.table.filter(architecture=name).drop("architecture"))
 
@@ -95,14 +96,13 @@ def test_without_validation(reviews: tl.Texts, options: dict[str, Any]) -> None:
 
 
 def test_text_pairs() -> None:
-    rows = {"a": [f"is it {word} ?" for word in ("good", "bad") * 40],
-            "b": ["yes", "no", "no", "yes"] * 20, "same": [1, 1, 0, 0] * 20}
+    rows = {"a": ["good", "bad"] * 40, "b": ["good", "bad", "bad", "good"] * 20, "same": [1, 1, 0, 0] * 20}
     texts = tl.read_texts(pl.DataFrame(rows), text="a", text_b="b", label="same")
-    audit = tl.audit(texts, [tl.CNN(kernel_size=3)], validation=0, time=1e4)
-    assert "[SEP]@0" in audit.table["feature"].to_list()
-    assert audit.content.architectures[0].curves["train_accuracy"][-1] == 0.5  # the answer needs a window of five
-    wider = tl.audit(texts, [tl.CNN(kernel_size=5, padding="valid")], validation=0, time=1e5)
-    assert wider.content.architectures[0].curves["train_accuracy"][-1] == 1.0
+    audit = tl.audit(texts, [tl.CNN(padding="valid")], validation=0, time=1e4)
+    assert audit.content.architectures[0].curves["train_accuracy"][-1] == 1.0
+    strongest = audit.table.sort(pl.col("score").abs()).tail(4)["feature"].to_list()
+    assert {name.replace("[SEP]", "_") for name in strongest} == {
+        "good _ good", "good _ bad", "bad _ good", "bad _ bad"}  # the label is an exclusive or of the halves
 
 
 def test_files(found: tl.Audit, reviews: tl.Texts, tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_files(found: tl.Audit, reviews: tl.Texts, tmp_path: Path) -> None:
 
 def test_files_that_cannot_be_written(found: tl.Audit, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="Not a directory|File exists"):
+    with pytest.raises(OutputError, match=r"Not a directory|File exists"):
         found.save(tmp_path / "file")
     with pytest.raises(OutputError):
         found.report(tmp_path / "none" / "audit.html")

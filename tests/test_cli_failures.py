@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -52,8 +51,8 @@ def disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
     def mount(size: int) -> Path:
         place = tmp_path / f"disk{len(mounted)}"
         place.mkdir()
-        made = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", place], capture_output=True)
-        if made.returncode:
+        mounting = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)]
+        if subprocess.run(mounting, check=False, capture_output=True).returncode:
             pytest.skip("cannot mount a file system here")
         mounted.append(place)
         return place
@@ -68,14 +67,15 @@ def test_a_full_disk(disk: Callable[[int], Path], tmp_path: Path, stops_at: str,
                      ) -> None:
     cli.main([*ARGUMENTS, "-q", "-o", str(tmp_path / "whole")])
     page, run, scores = (-(-(tmp_path / "whole" / name).stat().st_size // 4096) * 4096 for name in FILES)
-    room = {"audit.html": page // 2, "scores.parquet": page + scores // 2, "run.json": page + scores + run // 2}[stops_at]
-    place = disk(room + 3 * 4096)
+    room = {"audit.html": page // 2, "scores.parquet": page + scores // 2, "run.json": page + scores + run // 2}
+    place = disk(room[stops_at] + 3 * 4096)
     folder = earlier(place / "old")
     for output in (folder, place / "new" / "deep"):
         assert status_of([*ARGUMENTS, "-q", "-o", str(output)]) == 2
         shown = capsys.readouterr()
         assert shown.out == ""
-        assert shown.err.startswith(f'tangentlens: error: cannot write to the folder "{output}": No space left on device')
+        assert shown.err.startswith("tangentlens: error: cannot write")
+        assert f'"{output}": No space left on device' in shown.err
         assert shown.err.count("\n") == 1
     assert untouched(folder)
     assert list(place.iterdir()) == [folder]
@@ -85,8 +85,9 @@ def test_a_full_disk(disk: Callable[[int], Path], tmp_path: Path, stops_at: str,
 @pytest.mark.parametrize("size", [20_000, 400_000])
 def test_a_limit_on_the_size_of_files(tmp_path: Path, size: int) -> None:
     folder = earlier(tmp_path / "out")
-    ran = subprocess.run([sys.executable, "-m", "tangentlens.cli", *ARGUMENTS, "-o", folder], capture_output=True, text=True,
-                         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)))
+    limit = ["bash", "-c", f'ulimit -f {size // 1024}; exec "$0" "$@"']
+    ran = subprocess.run([*limit, sys.executable, "-m", "tangentlens.cli", *ARGUMENTS, "-o", folder], check=False,
+                         capture_output=True, text=True)
     assert (ran.returncode, ran.stdout) == (2, "")
     assert "File too large" in ran.stderr
     assert ran.stderr.count("\n") == 1
@@ -142,14 +143,13 @@ def test_a_signal_at_any_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     if owner is cli:
         original = cli.small_reviews
     monkeypatch.setattr(owner, name, interrupted)
-    monkeypatch.setattr(signal, "getsignal", lambda number: signal.SIG_DFL)
+    monkeypatch.setattr(signal, "getsignal", lambda number: signal.SIG_DFL)  # under nohup it is SIG_IGN
     folder = earlier(tmp_path / "old")
     arguments = [*ARGUMENTS[:-1], "SelfAttention", "--validation", "0", "--time", "100"]
-    assert status_of([*arguments, "-o", str(folder)]) == (130 if signal_number == signal.SIGINT else 128 + signal_number)
+    assert status_of([*arguments, "-o", str(folder)]) == 128 + signal_number
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert shown.err.count("\n") <= 1
-    assert shown.err.startswith("tangentlens: ")
+    assert shown.err == "tangentlens: interrupted; no half-written result is left\n"
     assert len(calls) >= call
     assert untouched(folder)
 
@@ -161,23 +161,24 @@ def test_a_signal_from_outside(tmp_path: Path, delay: float, signal_number: sign
     small = tl.small_reviews(40_000)
     pl.DataFrame({"text": small.texts, "label": small.labels}).write_csv(tmp_path / "many.csv")
     folder = earlier(tmp_path / "out")
-    command = [sys.executable, "-m", "tangentlens.cli", "audit", tmp_path / "many.csv", "-o", folder]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={
-        **os.environ, "OPENBLAS_NUM_THREADS": "1"}, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    main = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it\n" \
+           "from tangentlens.cli import main; main()"
+    command = [sys.executable, "-c", main, "audit", tmp_path / "many.csv", "-o", folder]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while len(list(folder.iterdir())) == len(FILES) and process.poll() is None:
         time.sleep(0.002)  # until it has begun to work
     time.sleep(delay)
     process.send_signal(signal_number)
     out, err = process.communicate(timeout=60)
-    assert (process.returncode, out) == (130 if signal_number == signal.SIGINT else 143, ""), err
-    assert err.startswith("tangentlens: ")
-    assert err.count("\n") == 1
+    assert (process.returncode, out) == (128 + signal_number, ""), err
+    assert err == "tangentlens: interrupted; no half-written result is left\n"
     assert untouched(folder)
 
 
 def piped(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     program = f"{sys.executable} -m tangentlens.cli {' '.join(ARGUMENTS)} -o {folder / 'out'}"
-    return subprocess.run(["bash", "-c", f"set -o pipefail; {program} {command}"], capture_output=True, text=True)
+    shell = ["bash", "-c", f"set -o pipefail; {program} {command}"]
+    return subprocess.run(shell, check=False, capture_output=True, text=True)
 
 
 @pytest.mark.slow

@@ -155,12 +155,20 @@ class GalerkinFlow:
         self.largest = max(self.largest, float(values[-1]))
         keep = values > max(NULL * self.largest, DEPENDENT * float(values[-1]), np.finfo(np.float64).tiny)
         if not keep.any():
-            self.null = _extended(self.null, vectors)
-            return None
+            return self._beside_null(vectors, image[:n * c])
         scale = modes[:, keep] / np.sqrt(values[keep])
         self.basis = np.hstack([self.basis, vectors @ scale])
         self.outputs = np.hstack([self.outputs, image @ scale])
         return np.asarray(image[:n * c])
+
+    def _beside_null(self, vectors: Array, image: Array) -> Array | None:
+        """Directions in the null space of Θ are noted, to be left out from now on; the trace of others that they carry
+        shows in their image under Θ, and is added to the basis.
+        """
+        size = np.linalg.norm(image, axis=0)
+        traces = image[:, size > ROUNDING * self.largest]
+        self.null = _extended(self.null, vectors - _span(traces) @ (_span(traces).T @ vectors))
+        return self._grow(traces) if traces.shape[1] else None
 
     def _new_in(self, vectors: Array) -> Array:
         """The part of dual vectors (n c, p) that is orthogonal to the basis, as unit vectors; rounding is left out."""
@@ -171,6 +179,11 @@ class GalerkinFlow:
         size = np.linalg.norm(vectors, axis=0)
         vectors = vectors[:, size > SPANNED] / size[size > SPANNED]
         return vectors - self.basis @ (self.outputs[:len(vectors)].T @ vectors)
+
+
+def _span(vectors: Array) -> Array:
+    """Orthonormal columns that span the vectors."""
+    return np.linalg.qr(vectors)[0]
 
 
 def _extended(orthonormal: Array, vectors: Array) -> Array:

@@ -161,7 +161,7 @@ def test_early_scores_are_token_label_co_occurrence(architecture, loss, classes)
     natural = len(tokens) / np.linalg.eigvalsh(architecture.kernel(tokens))[-1]
     deviations = []
     for t in (0.02 * natural, 0.01 * natural):
-        scores = np.concatenate(tl.learn(features, labels, loss, time=t, record=[], tolerance=1e-5).scores())
+        scores = np.concatenate(tl.learn(features, labels, loss, time=t, tolerance=1e-5).scores())
         deviations.append(distance(scores / t, linear))
     assert deviations[0] < 0.03
     assert deviations[1] / deviations[0] == pytest.approx(0.5, abs=0.03)

@@ -1,6 +1,7 @@
 """Gradient flow against an explicit solver on the dense kernel."""
 
 from functools import cache
+from itertools import product
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ NETS = {"mlp": tl.MLP(), "cnn-same": tl.CNN(), "cnn-valid-sum": tl.CNN(padding="
 TIMES = np.array([0.3, 3.0, 30.0, 300.0])  # in natural units n / λ_max
 SIZE = 48  # texts
 TOLERANCES = (1e-2, 1e-3, 1e-4)
-UNMET = "advance() stops when one growth of the basis changes little, which is no bound: errors are larger than stated"
+SPARSE_RECORD = "with record= the solver looks at what its basis leaves out at the recorded times only, and misses most"
 
 
 @cache
@@ -29,19 +30,38 @@ def problem(name, loss, classes):
 
 
 @cache
-def errors(name, loss, classes, tolerance):
-    """Relative errors of the label scores at all times, the one at the end in the norm of Θ, and the estimate."""
+def errors(name, loss, classes, tolerance, *, recorded=False):
+    """Relative errors of the label scores at all times, the one at the end in the norm of Θ, and the estimate.
+
+    `recorded`: one flow that records just these times; else a flow of its own to each, with the records of default.
+    """
     features, labels, kernel, times, exact = problem(name, loss, classes)
-    trajectory = tl.learn(features, labels, loss, time=times[-1], record=times, tolerance=tolerance)
-    np.testing.assert_array_equal(trajectory.steps, [0.0, *times])
-    np.testing.assert_array_equal(trajectory.dynamics.times, trajectory.steps)
-    found = []
-    for place, duals in enumerate(exact):
-        scores = np.concatenate(features.push(duals))
-        found.append(np.linalg.norm(np.concatenate(trajectory.scores(place + 1)) - scores) / np.linalg.norm(scores))
+
+    def learn(end, record=None):
+        return tl.learn(features, labels, loss, time=end, record=record, tolerance=tolerance)
+
+    if recorded:
+        trajectory = learn(times[-1], times)
+        found = [trajectory.scores(place) for place in range(1, len(times) + 1)]
+    else:
+        found = [(trajectory := learn(end)).scores() for end in times]
+    relative = []
+    for scores, duals in zip(found, exact, strict=True):
+        expected = np.concatenate(features.push(duals))
+        relative.append(np.linalg.norm(np.concatenate(scores) - expected) / np.linalg.norm(expected))
     away, end = trajectory.duals[-1] - exact[-1], exact[-1]
     true = np.sqrt(max(np.sum(away * (kernel @ away)), 0.0) / np.sum(end * (kernel @ end)))
-    return np.array(found), true, trajectory.dynamics.error
+    return np.array(relative), true, trajectory.dynamics.error
+
+
+def ratios(recorded):
+    """Error / tolerance, and estimate / true error, of every case."""
+    exactness, honesty = {}, {}
+    for key in product(NETS, PROBLEMS, TOLERANCES):
+        name, case, tolerance = key
+        found, true, estimate = errors(name, *case, tolerance, recorded=recorded)
+        exactness[key], honesty[key] = found.max() / tolerance, estimate / true
+    return exactness, honesty
 
 
 every_net = pytest.mark.parametrize("name", NETS)
@@ -50,40 +70,31 @@ every_problem = pytest.mark.parametrize(("loss", "classes"), PROBLEMS, ids=str)
 
 @every_net
 @every_problem
-def test_flow_follows_the_explicit_solver(name, loss, classes):
-    """At the default tolerance; looser than asked for until the next two tests hold."""
-    found = errors(name, loss, classes, 1e-3)[0]
-    assert found.max() < 0.02
-    assert found[0] < 1e-3
+def test_flow_is_as_exact_as_asked_for(name, loss, classes):
+    assert errors(name, loss, classes, 1e-3)[0].max() < 1e-3
 
 
-@pytest.mark.slow
 @every_problem
 def test_a_finer_tolerance_is_better(loss, classes):
     """A hundred times finer, on average over the architectures."""
-    means = [np.exp(np.mean([np.log(errors(name, loss, classes, tolerance)[0].max()) for name in NETS]))
-             for tolerance in (1e-2, 1e-4)]
-    assert means[1] < 0.7 * means[0]
+    coarse, fine = (np.mean([np.log10(errors(name, loss, classes, tolerance)[0].max()) for name in NETS])
+                    for tolerance in (1e-2, 1e-4))
+    assert fine < coarse - 0.5
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(strict=True, reason=UNMET)
-def test_flow_is_as_exact_as_asked_for():
-    ratios = {(name, *case, tolerance): errors(name, *case, tolerance)[0].max() / tolerance
-              for name in NETS for case in PROBLEMS for tolerance in TOLERANCES}
-    assert max(ratios.values()) <= 1.0, {key: ratio for key, ratio in ratios.items() if ratio > 1}
+def test_flow_is_exact_and_its_estimate_honest_at_every_tolerance():
+    exactness, honesty = ratios(recorded=False)
+    assert max(exactness.values()) <= 1.0, {key: ratio for key, ratio in exactness.items() if ratio > 1}
+    assert min(honesty.values()) >= 1 / 3, {key: ratio for key, ratio in honesty.items() if ratio < 1 / 3}
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(strict=True, reason=UNMET)
-def test_the_error_estimate_is_not_far_below_the_true_error():
-    ratios = {}
-    for name in NETS:
-        for case in PROBLEMS:
-            for tolerance in TOLERANCES:
-                _, true, estimate = errors(name, *case, tolerance)
-                ratios[name, *case, tolerance] = estimate / true
-    assert min(ratios.values()) >= 1 / 3, {key: ratio for key, ratio in ratios.items() if ratio < 1 / 3}
+@pytest.mark.xfail(strict=True, reason=SPARSE_RECORD)
+def test_flow_is_as_exact_when_few_times_are_recorded():
+    exactness, honesty = ratios(recorded=True)
+    assert max(exactness.values()) <= 1.0, {key: ratio for key, ratio in exactness.items() if ratio > 1}
+    assert min(honesty.values()) >= 1 / 3, {key: ratio for key, ratio in honesty.items() if ratio < 1 / 3}
 
 
 @pytest.mark.parametrize("time", [3.0, 400.0])
