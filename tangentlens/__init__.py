@@ -1,6 +1,8 @@
 """TangentLens: which features a text network will learn from your data, said before it is trained."""
 
-from tangentlens.audit import Audit, audit
+from typing import Any
+
+from tangentlens.audit import Audit, audit, load
 from tangentlens.data import Texts, Tokens, Vocabulary, movie_reviews, read_texts, small_reviews, split, tokenize
 from tangentlens.features import Family, Features
 from tangentlens.kernels import CNN, MLP, Architecture, ElmanRNN, LinearRNN, MatrixVector, SelfAttention
@@ -10,6 +12,17 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CNN", "MLP", "Architecture", "Audit", "ElmanRNN", "Family", "Features", "LinearRNN", "MatrixVector",
-    "SelfAttention", "Texts", "Tokens", "Trajectory", "Vocabulary", "audit", "learn", "movie_reviews", "read_texts",
-    "responses", "small_reviews", "split", "tokenize",
+    "NTKClassifier", "SelfAttention", "Texts", "Tokens", "Trajectory", "Vocabulary", "audit", "learn", "load", "movie_reviews",
+    "read_texts", "responses", "small_reviews", "split", "tokenize",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """NTKClassifier is imported when it is first used: it needs scikit-learn, an extra."""
+    if name != "NTKClassifier":
+        raise AttributeError(f"module 'tangentlens' has no attribute {name!r}")
+    try:
+        from tangentlens.predictions.classifier import NTKClassifier
+    except ModuleNotFoundError as error:
+        raise ImportError(f'NTKClassifier needs {error.name}: pip install "tangentlens[sklearn]"') from error
+    return NTKClassifier

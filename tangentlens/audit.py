@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from tangentlens.data import Texts, Tokens, split, tokenize
 from tangentlens.data.messages import plain
+from tangentlens.data.storage import read_arrays
 from tangentlens.errors import DataError, OptionError, nearest
 from tangentlens.kernels import CNN, MLP, Architecture, SelfAttention, describe
 from tangentlens.predictions import Trajectory, learn
@@ -30,6 +31,7 @@ from tangentlens.report import ArchitectureAnswer, Report, write_page
 from tangentlens.report.answers import answer, glance
 from tangentlens.report.files import explained, staged
 from tangentlens.report.page import render
+from tangentlens.report.state import State, read_state
 
 Progress = Callable[[str], None]
 DEFAULT_ARCHITECTURES: tuple[Architecture, ...] = (MLP(), CNN(), SelfAttention(scores="tied"))
@@ -56,15 +58,16 @@ class Audit:
         write_page(self.content, path)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Writes audit.html, scores.parquet and run.json, all or none. Raises OutputError."""
+        """Writes audit.html, scores.parquet, run.json and state.npz, all or none. Raises OutputError."""
         with staged(folder) as stage:
             self.write(stage)
 
     def write(self, stage: Path) -> None:
-        """Writes the three files into the stage of a folder of results; see `staged`. Raises OutputError."""
+        """Writes the four files into the stage of a folder of results; see `staged`. Raises OutputError."""
         with explained(stage.parent):
             (stage / "audit.html").write_bytes(render(self.content).encode())
             self.table.write_parquet(stage / "scores.parquet")
+            State(self.tokens, self.architectures, self.trajectories, self.content).write(stage / "state.npz")
             (stage / "run.json").write_bytes(f"{self.to_json()}\n".encode("utf-8", "backslashreplace"))
 
     def summary(self) -> dict[str, Any]:
@@ -78,6 +81,34 @@ class Audit:
 
     def __repr__(self) -> str:
         return f"Audit({self.content.data.texts} texts, {', '.join(map(describe, self.architectures))})"
+
+
+def load(path: str | os.PathLike[str]) -> Audit | Tokens | Trajectory:
+    """What `save` wrote: a folder gives an Audit, a file gives Tokens or a Trajectory. Raises DataError."""
+    if Path(path).is_dir():
+        return _load_audit(Path(path))
+    about, arrays = read_arrays(path)
+    if about.get("kind") == "Tokens":
+        return Tokens.from_arrays(arrays, about["tokenizer"])
+    if about.get("kind") == "Trajectory":
+        return Trajectory.from_arrays(about, arrays)
+    raise DataError(f"{path} holds {about.get('kind')}, which is read through its folder")
+
+
+def _load_audit(folder: Path) -> Audit:
+    about, data, tokens, architectures, trajectories = read_state(folder / "state.npz")
+    answers, tables = [], []
+    for architecture, trajectory, seconds in zip(architectures, trajectories, about["seconds"], strict=True):
+        found = strongest(trajectory, step=trajectory.best)
+        answers.append(answer(architecture, trajectory, found, seconds=seconds, spectrum=architecture.spectrum()))
+        tables.append(_named(found.scores, architecture))
+    content = Report(about["title"], data, tuple(answers), tuple(about["notes"]), about["settings"])
+    return Audit(content, tuple(architectures), tuple(trajectories), tokens, pl.concat(tables))
+
+
+def _named(scores: pl.DataFrame, architecture: Architecture) -> pl.DataFrame:
+    name = pl.lit(describe(architecture)).alias("architecture")
+    return scores.select(name, pl.exclude("order", "block", "column"))
 
 
 @dataclass(frozen=True)
@@ -147,7 +178,7 @@ def audit(texts: Texts, architectures: Sequence[Architecture] | None = None, *, 
         heard += [f"{name}: {warning.message}" for warning in caught if issubclass(warning.category, UserWarning)]
         trajectories.append(trajectory)
         answers.append(answered)
-        tables.append(table.select(pl.lit(name).alias("architecture"), pl.exclude("order", "block", "column")))
+        tables.append(_named(table, architecture))
     for line in heard:
         warnings.warn(line, stacklevel=2)
     data = glance(texts, material.tokens, material.held_tokens, tokenizer=plain(options.tokenizer),

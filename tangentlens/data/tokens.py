@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tangentlens.data.storage import Arrays, pack, unpack, write_arrays
 from tangentlens.errors import DataError
 
 UNKNOWN = -1
@@ -108,6 +110,22 @@ class Tokens:
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         positions = np.arange(offsets[-1]) + np.repeat(self.offsets[chosen] - offsets[:-1], lengths)
         return Tokens(self.ids[positions], offsets, self.vocabulary)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes one .npz file, without pickle; `tl.load` reads it. Raises OutputError."""
+        write_arrays(path, {"kind": "Tokens", "tokenizer": self.vocabulary.tokenizer}, self.arrays())
+
+    def arrays(self) -> Arrays:
+        """Everything but the tokenizer, as named arrays."""
+        packed = pack(self.vocabulary.strings)
+        return {"ids": self.ids, "offsets": self.offsets,
+                "vocabulary_bytes": packed["bytes"], "vocabulary_ends": packed["ends"]}
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays, tokenizer: str) -> Tokens:
+        """The inverse of `arrays`."""
+        strings = unpack(arrays["vocabulary_bytes"], arrays["vocabulary_ends"])
+        return cls(arrays["ids"], arrays["offsets"], Vocabulary(strings, tokenizer))
 
     @cached_property
     def lengths(self) -> NDArray[np.int64]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from tangentlens.data.storage import Arrays
 from tangentlens.errors import ShapeError
-from tangentlens.learning.losses import Targets
+from tangentlens.learning.losses import LOSSES, Targets
 from tangentlens.learning.product import KernelProduct
 
 Array = NDArray[np.float64]
@@ -43,6 +45,25 @@ class Dynamics:
             raise ShapeError("every recorded moment needs its step, time, dual coefficients and row of the curves")
         if self.duals.shape[1:] != self.targets.y.shape:
             raise ShapeError(f"dual coefficients have the shape {self.duals.shape[1:]}, targets {self.targets.y.shape}")
+
+    def arrays(self, prefix: str = "") -> tuple[dict[str, Any], Arrays]:
+        """Everything as a little JSON and named arrays, for saving."""
+        targets = self.targets
+        about = {"clock": self.clock, "products": self.products, "learning_rate": self.learning_rate,
+                 "critical_learning_rate": self.critical_learning_rate, "error": self.error,
+                 "classes": list(targets.classes), "loss": targets.loss.name, "curves": self.curves.columns}
+        arrays = {"steps": self.steps, "times": self.times, "duals": self.duals, "curves": self.curves.to_numpy(),
+                  "index": targets.index, "y": targets.y}
+        return about, {prefix + name: array for name, array in arrays.items()}
+
+    @classmethod
+    def from_arrays(cls, about: dict[str, Any], arrays: Arrays, prefix: str = "") -> Dynamics:
+        """The inverse of `arrays`."""
+        part = {name: arrays[prefix + name] for name in ("steps", "times", "duals", "curves", "index", "y")}
+        targets = Targets(tuple(about["classes"]), part["index"], part["y"], LOSSES[about["loss"]])
+        curves = pl.DataFrame(part["curves"], schema=about["curves"], orient="row")
+        return cls(about["clock"], part["steps"], part["times"], part["duals"], curves, targets, about["products"],
+                   about["learning_rate"], about["critical_learning_rate"], about["error"])
 
     @property
     def best(self) -> int:

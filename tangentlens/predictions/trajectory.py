@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +11,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from tangentlens.data.storage import Arrays, write_arrays
 from tangentlens.errors import OptionError
 from tangentlens.features.family import Features
+from tangentlens.features.saving import features_from_arrays, features_to_arrays
 from tangentlens.learning.dynamics import Dynamics
 from tangentlens.learning.solve import Progress, descend, flow, start
 from tangentlens.predictions.scores import output_classes, score_table
@@ -79,6 +82,18 @@ class Trajectory:
         f = self.decision(features, step)
         chosen = np.argmax(f, axis=1) if f.shape[1] > 1 else (f[:, 0] > 0).astype(np.int64)
         return np.asarray(np.array(self.classes)[chosen])
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes features and dynamics to one .npz file, without pickle; `tl.load` reads it. Raises OutputError."""
+        map_about, arrays = features_to_arrays(self.features)
+        about, more = self.dynamics.arrays("dynamics_")
+        write_arrays(path, {"kind": "Trajectory", "features": map_about, "dynamics": about}, arrays | more)
+
+    @classmethod
+    def from_arrays(cls, about: dict[str, Any], arrays: Arrays) -> Trajectory:
+        """What `save` wrote."""
+        features = features_from_arrays(about["features"], arrays)
+        return cls(features, Dynamics.from_arrays(about["dynamics"], arrays, "dynamics_"))
 
     @property
     def outputs(self) -> list[Any]:

@@ -66,13 +66,15 @@ class FiniteCNN:
         k = self.net.kernel_size
         first = -((k - 1) // 2) if self.net.padding == "same" else 0
         count = len(ids) if self.net.padding == "same" else max(0, len(ids) - k + 1)
-        windows = [[ids[p + first + s] if 0 <= p + first + s < len(ids) else -1 for s in range(k)] for p in range(count)]
+        starts = [p + first for p in range(count)]
+        windows = [[ids[p + s] if 0 <= p + s < len(ids) else -1 for s in range(k)] for p in starts]
         return np.array(windows, dtype=int).reshape(count, k)
 
     def forward(self, ids: list[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
         windows = self.windows(ids)
         e, w, b, _ = self.parameters
-        x = (self.net.embedding_std * e[windows] * (windows >= 0)[:, :, None]).reshape(len(windows), self.net.kernel_size * self.m)
+        x = self.net.embedding_std * e[windows] * (windows >= 0)[:, :, None]
+        x = x.reshape(len(windows), self.net.kernel_size * self.m)
         inner = self.net.weight_std / np.sqrt(self.net.kernel_size * self.m) * x @ w.T + self.net.bias_std * b
         weight = self.net.readout_std / np.sqrt(self.m)
         return windows, x, inner, weight / (max(1, len(windows)) if self.net.pooling == "mean" else 1)

@@ -1,0 +1,62 @@
+"""An audit's numbers as one file, from which everything else can be made again."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from tangentlens.data.storage import Arrays, read_arrays, write_arrays
+from tangentlens.data.tokens import Tokens
+from tangentlens.kernels import ARCHITECTURES, Architecture
+from tangentlens.learning.dynamics import Dynamics
+from tangentlens.predictions.trajectory import Trajectory
+from tangentlens.report.content import DataGlance, Report
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """What an audit found, without its tables: tokens of the training texts, and per architecture its dynamics.
+
+    Features are not stored: counting them again is faster than reading them.
+    """
+
+    tokens: Tokens
+    architectures: tuple[Architecture, ...]
+    trajectories: tuple[Trajectory, ...]
+    content: Report
+
+    def write(self, path: Path) -> None:
+        """Writes one .npz file. Raises OutputError."""
+        arrays: Arrays = self.tokens.arrays()
+        dynamics = []
+        for number, trajectory in enumerate(self.trajectories):
+            about, more = trajectory.dynamics.arrays(f"dynamics{number}_")
+            dynamics.append(about)
+            arrays |= more
+        content = self.content
+        glance = {field.name: _plain(getattr(content.data, field.name)) for field in dataclasses.fields(content.data)}
+        write_arrays(path, {
+            "kind": "Audit", "tokenizer": self.tokens.vocabulary.tokenizer, "dynamics": dynamics, "glance": glance,
+            "architectures": [[type(a).__name__, vars(a)] for a in self.architectures],
+            "title": content.title, "notes": list(content.notes), "settings": content.settings,
+            "seconds": [answer.seconds for answer in content.architectures]}, arrays)
+
+
+def read_state(path: Path) -> tuple[dict[str, Any], DataGlance, Tokens, list[Architecture], list[Trajectory]]:
+    """What `State.write` wrote: the JSON part, the data at a glance, tokens, architectures, trajectories."""
+    about, arrays = read_arrays(path, "Audit")
+    tokens = Tokens.from_arrays(arrays, about["tokenizer"])
+    architectures = [ARCHITECTURES[name](**options) for name, options in about["architectures"]]
+    trajectories = [Trajectory(architecture.features(tokens), Dynamics.from_arrays(part, arrays, f"dynamics{number}_"))
+                    for number, (architecture, part) in enumerate(zip(architectures, about["dynamics"], strict=True))]
+    glance: dict[str, Any] = about["glance"]
+    tables: dict[str, Any] = {name: pl.DataFrame(value) if isinstance(value, dict) else value
+                              for name, value in glance.items()}
+    return about, DataGlance(**tables), tokens, architectures, trajectories
+
+
+def _plain(value: Any) -> Any:
+    return value.to_dict(as_series=False) if isinstance(value, pl.DataFrame) else value
