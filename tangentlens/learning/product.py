@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from tangentlens.features.family import Family, Features
+from tangentlens.features.family import Features
 
 Array = NDArray[np.float64]
 
@@ -83,36 +83,56 @@ class KernelProduct:
 
 def _rotated(features: Features, extra: Features | None) -> list[sparse.csr_array]:
     """Blocks Ψ with Σ Ψ Ψᵀ = Θ."""
-    by_shape: dict[tuple[tuple[int, ...], str], list[sparse.csr_array]] = {}
-    rest = []
+    alike: dict[tuple[tuple[int, ...], str], list[sparse.csr_array]] = {}
+    lags: list[tuple[sparse.csr_array, float]] = []
+    blocks: list[sparse.csr_array] = []
     others = extra.families if extra else (None,) * len(features.families)
     for family, other in zip(features.families, others, strict=True):
-        blocks = _uncoupled(family, other)
+        counts = sparse.csr_array(sparse.vstack([family.counts, other.counts])) if other else family.counts
+        if family.style == "lag":
+            lags.append((counts, family.coefficient))
+            continue
+        size = len(family)
+        parts = [counts[:, g * size:(g + 1) * size] for g in range(len(family.groups))] if size < counts.shape[1] else (
+            [counts])
+        full, *rest = _uncoupled(parts, family.coefficients)
         shape = family.patterns.shape if family.patterns is not None else ()
-        by_shape.setdefault((shape, family.style), []).append(blocks[0])
-        rest += blocks[1:]
-    for (_, style), alike in by_shape.items():
-        if style == "lag":
-            rest += alike
-        else:
-            rest += _helmert(alike)
-    return rest
+        alike.setdefault((shape, family.style), []).append(full)
+        blocks += rest
+    for group in alike.values():
+        blocks += _helmert(group)
+    return blocks + (_nested(lags) if lags else [])
 
 
-def _uncoupled(family: Family, other: Family | None) -> list[sparse.csr_array]:
-    """Ψ_e = Σ_g Φ_g L[g, e] with L Lᵀ = γ, groups from the full window downwards, so that L has few entries."""
-    size, groups = len(family), len(family.groups)
-    factor = _cholesky(family.coefficients[::-1, ::-1])
-    counts = sparse.csr_array(sparse.vstack([family.counts, other.counts])) if other else family.counts
-    parts = [counts[:, g * size:(g + 1) * size] for g in reversed(range(groups))] if groups > 1 else [counts]
+def _uncoupled(parts: list[sparse.csr_array], coefficients: Array) -> list[sparse.csr_array]:
+    """Ψ_e = Σ_g Φ_g L[g, e] with L Lᵀ = γ, groups from the last (the full window) downwards: L then has few entries."""
+    factor = _cholesky(coefficients[::-1, ::-1])
+    parts = parts[::-1]
     blocks = []
-    for e in range(groups):
+    for e in range(len(parts)):
         block = parts[e] * factor[e, e]
-        for g in range(e + 1, groups):
+        for g in range(e + 1, len(parts)):
             if factor[g, e] and parts[g].nnz:
                 block = block + parts[g] * factor[g, e]
         blocks.append(sparse.csr_array(block))
     return [blocks[0], *(block for block in blocks[1:] if block.nnz)]
+
+
+def _nested(lags: list[tuple[sparse.csr_array, float]]) -> list[sparse.csr_array]:
+    """Ψ for lags 0, 1, …, in whichever form has fewer entries: Φ_l √γ_l, or, for counts that shrink from lag to lag, the
+    nearly empty D_l = Φ_l − Φ_{l+1}, coupled by C[a, b] = Σ_{l ≤ a, b} γ_l.
+    """
+    counts = [block for block, _ in lags]
+    parts = []
+    for block, deeper in zip(counts, [*counts[1:], None], strict=True):
+        part = sparse.csr_array(block if deeper is None else block - deeper)
+        part.data[np.abs(part.data) <= 1e-15] = 0.0
+        part.eliminate_zeros()
+        parts.append(part)
+    gamma = np.cumsum([coefficient for _, coefficient in lags])
+    nested = _uncoupled(parts, np.minimum.outer(gamma, gamma))
+    plain = [sparse.csr_array(block * np.sqrt(coefficient)) for block, coefficient in lags]
+    return min(nested, plain, key=lambda blocks: sum(block.nnz for block in blocks))
 
 
 def _cholesky(matrix: Array) -> Array:

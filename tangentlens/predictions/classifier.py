@@ -30,8 +30,8 @@ class NTKClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Classifies raw texts like an infinitely wide network trained by gradient flow.
 
     architecture: by default MLP(); time: of the flow, or "best", at the least loss on a share `validation` of the
-    texts, held out with `seed` (texts held out are not learned from); loss, tolerance: see `learn`; tokenizer, lowercase,
-    min_count: see `tokenize`.
+    texts, held out with `seed` (texts held out are not learned from); loss, tolerance: see `learn`; tokenizer,
+    lowercase, min_count: see `tokenize`.
 
     Attributes after fit: classes_ (c,), trajectory_, vocabulary_, label_scores_ (a Polars table, at the time chosen).
 

@@ -89,6 +89,15 @@ def test_any_tokens_give_unique_names_that_read_back(architecture, strings):
     check(features_over(architecture, strings), strings)
 
 
+def test_every_character_with_a_meaning_is_escaped():
+    for strings in (STRINGS, STRINGS[::-1]):
+        family = next(family for family in features_over(tl.MLP(), strings).families if family.name == "token")
+        names, ids = family.names, family.patterns.keys
+        escaped = ["".join("\\" + sign if sign in " _@<\\" else sign for sign in strings[index]) for index in ids]
+        assert names.to_list() == escaped
+        assert "<bias>" not in names.to_list()
+
+
 def test_names_as_documented():
     tokens = tl.tokenize(["not very good", "good"])
     names = [family.names.to_list() for family in tl.CNN(padding="valid").features(tokens).families]
