@@ -16,7 +16,7 @@ from rich.console import Console
 from benchmarks import command_line, in_process, machine
 from reproduce.sheet import Sheet, save
 
-WIDTH = 140  # columns of the printed tables, if the terminal has fewer
+WIDTH = 158  # columns of the printed tables, if the terminal has fewer
 Benchmark = Callable[[Path, int, Callable[[str], None]], dict[str, Sheet]]
 BENCHMARKS: dict[str, Benchmark] = {
     "command_line": lambda data, repeats, say: {"command_line": command_line.sheet(data, repeats, say)},

@@ -27,7 +27,7 @@ SPEED_SHOWN = {
 LEARNING_SHOWN = {
     **WHO, "goal": ("goal", text), "time": ("time t", number(".3g")),
     "products": ("flow:\nproducts", number(",d")), "flow_seconds": ("flow:\ns", number(".2f")),
-    "steps": ("descent:\nsteps", number(",.0f")), "descent_seconds": ("descent:\ns", number(",.0f")),
+    "steps": ("descent:\nsteps", number(",.0f")), "descent_seconds": ("descent:\ns", number(",.1f")),
     "ratio": ("steps ÷\nproducts", number(",.0f")),
 }
 SPEED_NOTE = (

@@ -16,7 +16,7 @@ def describe() -> list[str]:
     return [
         f"Machine: {cores()} cores of {processor()}, {memory():.1f} GiB memory, {platform.platform(terse=True)}.",
         f"Versions: Python {platform.python_version()}, {', '.join(f'{name} {_version(name)}' for name in PACKAGES)}.",
-        f"Date: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC. {load()}",
+        f"Date: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC. {load()}{_warning()}",
     ]
 
 
@@ -38,8 +38,14 @@ def memory() -> float:
 
 
 def load() -> str:
-    """How many other processes wanted a core when this was called."""
+    """How many processes wanted a core in the last minute."""
     return f"Load average {os.getloadavg()[0]:.1f} at that moment." if hasattr(os, "getloadavg") else ""
+
+
+def _warning() -> str:
+    """A sentence if other jobs keep the cores busy, empty otherwise."""
+    busy = hasattr(os, "getloadavg") and os.getloadavg()[0] > cores() / 2
+    return " Other jobs were running: the seconds below are too many." if busy else ""
 
 
 def _field(path: Path, name: str) -> str:

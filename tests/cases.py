@@ -110,7 +110,7 @@ def tokens_of(ids: list[list[int]]) -> tl.Tokens:
     return tl.Tokens.from_ids(ids, vocabulary=VOCABULARY)
 
 
-every_text_set = pytest.mark.parametrize("tokens", [tokens_of(ids) for ids in [*IDS.values(), ALL]], ids=[*IDS, "all"])
+TEXT_SETS = {name: tokens_of(ids) for name, ids in [*IDS.items(), ("all", ALL)]}
 
 
 @st.composite

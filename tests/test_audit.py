@@ -109,7 +109,7 @@ def test_files(found: tl.Audit, reviews: tl.Texts, tmp_path: Path) -> None:
     found.report(tmp_path / "page.html")
     found.save(tmp_path / "out")
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert names == ["audit.html", "run.json", "scores.parquet"]
+    assert names == ["audit.html", "run.json", "scores.parquet", "state.npz"]
     assert (tmp_path / "out/audit.html").read_text("utf-8") == (tmp_path / "page.html").read_text("utf-8")
     assert pl.read_parquet(tmp_path / "out/scores.parquet").equals(found.table)
     run = json.loads((tmp_path / "out/run.json").read_text("utf-8"))

@@ -15,7 +15,7 @@ import pytest
 import tangentlens as tl
 from tangentlens import cli
 
-FILES = ["audit.html", "run.json", "scores.parquet"]
+FILES = ["audit.html", "run.json", "scores.parquet", "state.npz"]
 NO_SCORES = "predictions/strongest.py: no path to show when the best record is the start"
 
 
@@ -238,7 +238,7 @@ def test_unwritable_output(run: Run, home: Path, write: Write, case: str) -> Non
     assert (home / "taken/run.json").read_text() == "old"
 
 
-def test_a_good_run_writes_three_files(run: Run, home: Path, write: Write) -> None:
+def test_a_good_run_writes_its_files_and_leaves_others(run: Run, home: Path, write: Write) -> None:
     ran = run("audit", write(), "-a", "MLP", "-o", "deep/out")
     assert ran.status == 0
     assert ran.err == ""

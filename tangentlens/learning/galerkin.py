@@ -22,6 +22,7 @@ START = 6  # Krylov vectors before the first step
 GROWTH = 2  # vectors added at a time while time advances …
 REFINED = 3  # … and while the whole path is refined
 ROUNDS = 12  # of refinement
+STEPPING = 10  # the share of the tolerance that a single step in time may err by is one in this
 SPANNED = 1e-10  # a unit vector that projection leaves shorter than this lies in the basis
 DEPENDENT = 1e-8  # new vectors with a smaller share of squared norm depend on the others
 NULL = 1e-14  # a unit vector with a smaller share of the largest wᵀ Θ w lies in the null space of Θ
@@ -51,7 +52,7 @@ class GalerkinFlow:
         n, c = self.targets.y.shape
         self.basis, self.null = np.empty((n * c, 0)), np.empty((n * c, 0))
         self.outputs = np.empty((self.product.rows * c, 0))
-        start = -self.reduced().slope(np.zeros(0))[:, None]
+        start = -self.reduced().slope(np.zeros_like(self.targets.y))[:, None]
         for _ in range(START):
             added = self._grow(start)
             if added is None:
@@ -68,7 +69,7 @@ class GalerkinFlow:
         """The largest rate at which anything decays at the start; its inverse is the natural unit of time."""
         if not self.basis.shape[1]:
             return 0.0
-        return -float(self.reduced().modes(np.zeros(self.basis.shape[1]))[0][0])
+        return -float(self.reduced().modes(np.zeros_like(self.targets.y))[0][0])
 
     def advance(self, stops: Array) -> list[Array]:
         """Moves through the stops (ascending times) and returns the coefficients z (m,) at each."""
@@ -94,7 +95,7 @@ class GalerkinFlow:
         previous: list[Array] | None = None
         for _ in range(ROUNDS):
             flow = self.reduced()
-            path = list(flow.path(np.zeros(self.basis.shape[1]), 0.0, stops, tolerance / 100))
+            path = list(flow.path(np.zeros(self.basis.shape[1]), 0.0, stops, tolerance / STEPPING))
             if previous is not None:
                 changes.append(_relative(path[-1], self._padded(previous[-1])))
                 self.error = _remaining(changes)
@@ -104,7 +105,7 @@ class GalerkinFlow:
                 self.error = max(self.error, changes[-1] if changes else np.inf)
                 break
             if not self._enrich(flow, path, np.concatenate([[0.0], stops]), REFINED):
-                self.error = tolerance / 100
+                self.error = tolerance / STEPPING
                 break
             previous = path
         self.z, self.t = path[-1], float(stops[-1])
@@ -123,7 +124,7 @@ class GalerkinFlow:
 
     def _enrich(self, flow: ReducedFlow, path: list[Array], times: Array, growth: int) -> bool:
         """Adds the main directions of the residual −g/n − V ż (eq. 59) along the path; False if there are none."""
-        slopes = np.stack([flow.slope(z) for z in path], axis=1)
+        slopes = np.stack([flow.slope(flow.f(z)) for z in path], axis=1)
         weight = np.sqrt(np.diff(np.minimum(times, 10 * times[-2]) if np.isinf(times[-1]) else times))
         residual = (-slopes + self.basis @ (flow.outputs.T @ slopes)) * weight
         while True:

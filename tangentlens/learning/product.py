@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -13,8 +11,10 @@ from scipy import sparse
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from tangentlens.features.family import Features
+from tangentlens.learning.threads import parallel, workers
 
 Array = NDArray[np.float64]
+SMALL = 200_000  # stored counts below which one thread is faster than two
 
 
 @dataclass
@@ -88,7 +88,7 @@ def _rotated(features: Features, extra: Features | None) -> list[sparse.csr_arra
     blocks: list[sparse.csr_array] = []
     others = extra.families if extra else (None,) * len(features.families)
     for family, other in zip(features.families, others, strict=True):
-        counts = sparse.csr_array(sparse.vstack([family.counts, other.counts])) if other else family.counts
+        counts = sparse.csr_array(sparse.vstack([family.counts, other.counts])) if other is not None else family.counts
         if family.style == "lag":
             lags.append((counts, family.coefficient))
             continue
@@ -105,7 +105,7 @@ def _rotated(features: Features, extra: Features | None) -> list[sparse.csr_arra
 
 
 def _uncoupled(parts: list[sparse.csr_array], coefficients: Array) -> list[sparse.csr_array]:
-    """Ψ_e = Σ_g Φ_g L[g, e] with L Lᵀ = γ, groups from the last (the full window) downwards: L then has few entries."""
+    """Ψ_e = Σ_g Φ_g L[g, e] with L Lᵀ = γ, groups from the last (the full window) down: L then has few entries."""
     factor = _cholesky(coefficients[::-1, ::-1])
     parts = parts[::-1]
     blocks = []
@@ -172,16 +172,12 @@ def _columns(block: sparse.csr_array, keep: NDArray[np.bool_], rows: NDArray[np.
 
 def _row_blocks(matrix: sparse.csr_array) -> list[sparse.csr_array]:
     """The matrix cut into as many runs of rows as there are processors, with about equally many entries each."""
-    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if matrix.nnz < 200_000:
-        workers = 1
-    cuts = np.searchsorted(matrix.indptr, np.linspace(0, matrix.nnz, workers + 1)[1:-1])
+    runs = workers() if matrix.nnz >= SMALL else 1
+    cuts = np.searchsorted(matrix.indptr, np.linspace(0, matrix.nnz, runs + 1)[1:-1])
     edges = [0, *map(int, cuts), matrix.shape[0]]
     return [matrix[low:high] for low, high in pairwise(edges)]
 
 
 def _multiply(blocks: list[sparse.csr_array], vector: Array) -> Array:
-    if len(blocks) == 1:
-        return np.asarray(blocks[0] @ vector)
-    with ThreadPoolExecutor(len(blocks)) as pool:
-        return np.concatenate(list(pool.map(lambda block: block @ vector, blocks)))
+    parts = parallel(lambda block: np.asarray(block @ vector), blocks)
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)

@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tangentlens.learning.losses import Targets
+from tangentlens.learning.threads import parallel
 
 Array = NDArray[np.float64]
+BLOCK = 2**18  # entries of F that one thread bends at a time: they stay in its cache
 
 
 @dataclass
@@ -31,19 +33,27 @@ class ReducedFlow:
         """Outputs F z; shape (n, c)."""
         return (self.outputs @ z).reshape(self.targets.y.shape)
 
-    def slope(self, z: Array) -> Array:
-        """∂ℓ/∂f / n; shape (n c,)."""
-        return self.targets.loss.slope(self.f(z), self.targets.y).ravel() / len(self.targets.y)
+    def slope(self, f: Array) -> Array:
+        """∂ℓ/∂f / n at outputs f; shape (n c,)."""
+        return self.targets.loss.slope(f, self.targets.y).ravel() / len(self.targets.y)
 
-    def rate(self, z: Array) -> Array:
-        """dz/dt; shape (m,)."""
-        return -(self.outputs.T @ self.slope(z))
+    def rate(self, f: Array) -> Array:
+        """dz/dt at outputs f; shape (m,)."""
+        return -(self.outputs.T @ self.slope(f))
 
-    def modes(self, z: Array) -> tuple[Array, Array]:
-        """Eigenvalues (m,) ≤ 0 and eigenvectors (m, m) of the Jacobian at z."""
+    def modes(self, f: Array) -> tuple[Array, Array]:
+        """Eigenvalues (m,) ≤ 0 and eigenvectors (m, m) of the Jacobian at outputs f."""
         n, c = self.targets.y.shape
-        bent = self.targets.loss.bend(self.f(z), self.outputs.reshape(n, c, -1)).reshape(n * c, -1)
-        values, vectors = np.linalg.eigh(-(bent.T @ bent) / n)
+        outputs = self.outputs.reshape(n, c, -1)
+
+        def gram(rows: slice) -> Array:
+            bent = self.targets.loss.bend(f[rows], outputs[rows])
+            bent = bent.reshape(-1, bent.shape[2])
+            return np.asarray(bent.T @ bent)
+
+        size = max(256, BLOCK // max(1, self.outputs.shape[1] * c))
+        parts = parallel(gram, [slice(low, low + size) for low in range(0, n, size)])
+        values, vectors = np.linalg.eigh(-np.add.reduce(parts) / n)
         return np.minimum(values, 0.0), vectors
 
     def path(self, z: Array, t: float, stops: Array, tolerance: float) -> Iterator[Array]:
@@ -57,7 +67,8 @@ class ReducedFlow:
                 yield self.rest()
                 return
             while t < stop:
-                rate, modes = self.rate(z), self.modes(z)
+                f = self.f(z)
+                rate, modes = self.rate(f), self.modes(f)
                 last = False
                 while True:
                     last = step >= stop - t
@@ -82,7 +93,7 @@ class ReducedFlow:
         r = vectors.T @ rate
 
         def remainder(move: Array) -> Array:  # D = N(z + move) − N(z), in the eigenbasis
-            return np.asarray(vectors.T @ self.rate(z + vectors @ move) - r - values * move)
+            return np.asarray(vectors.T @ self.rate(self.f(z + vectors @ move)) - r - values * move)
 
         second = remainder(h / 2 * half * r)
         third = remainder(h * one * (r + second))

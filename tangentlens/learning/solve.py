@@ -17,6 +17,7 @@ from tangentlens.learning.dynamics import Dynamics, Recorder
 from tangentlens.learning.galerkin import GalerkinFlow
 from tangentlens.learning.losses import Targets, encode
 from tangentlens.learning.product import KernelProduct
+from tangentlens.learning.threads import single_threaded_blas
 
 Array = NDArray[np.float64]
 Progress = Callable[[str], None]
@@ -85,6 +86,12 @@ def flow(recorder: Recorder, *, time: float | str | None = None, until_loss: flo
     (time="best"), or until the training loss has fallen to `until_loss`.
     """
     _check_flow(recorder, time, until_loss, tolerance)
+    with single_threaded_blas():
+        return _flow(recorder, time, until_loss, record, tolerance, progress)
+
+
+def _flow(recorder: Recorder, time: float | str | None, until_loss: float | None, record: Iterable[float] | None,
+          tolerance: float, progress: Progress | None) -> Dynamics:
     product, targets = recorder.product, recorder.targets
     solver = GalerkinFlow(product, targets, 3 * tolerance)
     zero = np.zeros((product.rows, targets.y.shape[1]))
@@ -93,7 +100,8 @@ def flow(recorder: Recorder, *, time: float | str | None = None, until_loss: flo
         return recorder.finish("time")
     search = Search(recorder, until_loss, best=time == "best", unit=1 / solver.fastest)
     end = math.inf if isinstance(time, str) or time is None else float(time)
-    for stops in _segments(1 / solver.fastest, end, record):
+    chosen = _chosen(record, end)
+    for stops in _segments(1 / solver.fastest, end, chosen):
         path = solver.advance(stops)
         done = search.note(stops, [solver.f(z) for z in path])
         if progress is not None:
@@ -107,8 +115,19 @@ def flow(recorder: Recorder, *, time: float | str | None = None, until_loss: flo
     if until_loss is not None:
         moments, path = _cut(solver, moments, path, until_loss)
     for moment, z in zip(moments, path, strict=True):
-        recorder.add(moment, solver.duals(z), solver.f(z))
+        if chosen is None or moment == moments[-1] or moment in chosen:
+            recorder.add(moment, solver.duals(z), solver.f(z))
     return recorder.finish("time", error=solver.error)
+
+
+def _chosen(record: Iterable[float] | None, end: float) -> Array | None:
+    """The times to record, checked; None for all."""
+    if record is None:
+        return None
+    chosen = np.unique([float(moment) for moment in record])
+    if len(chosen) and not (chosen[0] >= 0 and chosen[-1] <= end):
+        raise OptionError(f"record names times outside of 0 … {end:g}")
+    return chosen
 
 
 def _check_flow(recorder: Recorder, time: float | str | None, until_loss: float | None, tolerance: float) -> None:
@@ -202,17 +221,16 @@ def _moments(steps: int, record: Iterable[int] | None) -> set[int]:
     return wanted | {steps}
 
 
-def _segments(unit: float, end: float, record: Iterable[float] | None) -> Iterable[Array]:
-    """Runs of ascending times to stop at: a factor SEGMENT each, or the times to record, cut into such runs."""
-    chosen = None if record is None else np.unique([float(moment) for moment in record if moment > 0])
-    if chosen is not None and (len(chosen) and chosen[-1] > end):
-        raise OptionError(f"record names times after the end, {end:g}")
+def _segments(unit: float, end: float, record: Array | None) -> Iterable[Array]:
+    """Runs of ascending times to stop at, a factor SEGMENT each: PER_SEGMENT moments, and those to record.
+
+    The solver looks at what it leaves out at the stops only, so it gets its own whatever is recorded.
+    """
     low, high = 0.0, min(unit, end)
     while low < end:
-        if chosen is None:
-            stops = np.geomspace(max(low, high / SEGMENT), high, PER_SEGMENT + 1)[1:]
-        else:
-            stops = np.union1d(chosen[(chosen > low) & (chosen <= high)], [high] if high == end else [])
-        if len(stops):
-            yield stops
+        stops = np.geomspace(max(low, high / SEGMENT), high, PER_SEGMENT + 1)[1:]
+        stops[-1] = high
+        if record is not None:
+            stops = np.union1d(stops, record[(record > low) & (record <= high)])
+        yield stops
         low, high = high, min(high * SEGMENT, end)

@@ -45,7 +45,7 @@ def family_table(family: Family, dynamics: Dynamics, record: int, *, half_steps:
     }).with_columns(pl.lit(pl.Series(labels, dtype=pl.String)).gather("family").alias("family"))
     tables = [
         base.with_columns(
-            pl.lit(name).alias("class"),
+            pl.lit(name, dtype=pl.Series(dynamics.targets.classes).dtype).alias("class"),
             pl.Series("score", scores[:, place]),
             pl.Series("count_in_class", within[:, place].astype(np.int64)),
             pl.Series("half_step", half[:, place]).fill_nan(None),

@@ -50,7 +50,8 @@ def observed_scores(trajectory: Trajectory, step: int) -> pl.DataFrame:
 def _top(scores: pl.DataFrame, trajectory: Trajectory, quota: tuple[int, ...]) -> pl.DataFrame:
     """The strongest features of each class and order; of one feature in several groups, the most frequent."""
     two = len(trajectory.outputs) == 1
-    chosen = []
+    kind = pl.Series(trajectory.classes).dtype
+    chosen = [scores.clear().with_columns(pl.lit(None, dtype=kind).alias("class"))]
     for order in sorted(scores["order"].unique().to_list()):
         rows = scores.filter(pl.col("order") == order)
         for name in trajectory.classes:
@@ -61,7 +62,8 @@ def _top(scores: pl.DataFrame, trajectory: Trajectory, quota: tuple[int, ...]) -
             mine = mine.top_k(6 * most, by=pl.col("score").abs())
             mine = mine.sort("count", descending=True, maintain_order=True).unique(
                 ["block", "feature"], keep="first", maintain_order=True)
-            chosen.append(mine.top_k(most, by=pl.col("score").abs()).with_columns(pl.lit(name).alias("class")))
+            mine = mine.top_k(most, by=pl.col("score").abs())
+            chosen.append(mine.with_columns(pl.lit(name, dtype=kind).alias("class")))
     return pl.concat(chosen).sort(pl.col("score").abs(), descending=True)
 
 
@@ -69,7 +71,7 @@ def _paths(rows: pl.DataFrame, trajectory: Trajectory) -> pl.DataFrame:
     steps = trajectory.steps
     moments = np.unique(np.linspace(0, len(steps) - 1, min(MOMENTS, len(steps))).round().astype(int))
     two = len(trajectory.outputs) == 1
-    tables = []
+    tables = [rows.select("family", "feature", "class", time=pl.lit(0.0), score=pl.lit(0.0)).clear()]
     for (block,), mine in rows.group_by(["block"], maintain_order=True):
         columns = mine["column"].to_numpy()
         paths = score_paths(trajectory.features.families[int(str(block))], trajectory.dynamics, columns)
@@ -77,5 +79,5 @@ def _paths(rows: pl.DataFrame, trajectory: Trajectory) -> pl.DataFrame:
             output = 0 if two else trajectory.outputs.index(row["class"])
             tables.append(pl.DataFrame({"time": steps[moments], "score": paths[moments, place, output]}).select(
                 pl.lit(row["family"]).alias("family"), pl.lit(row["feature"]).alias("feature"),
-                pl.lit(row["class"]).alias("class"), "time", "score"))
+                pl.lit(row["class"], dtype=rows["class"].dtype).alias("class"), "time", "score"))
     return pl.concat(tables)

@@ -53,8 +53,9 @@ def explained(target: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, pl.exceptions.PolarsError) as error:
+        cause = error.__cause__ if isinstance(error, OutputError) and error.__cause__ is not None else error
         # Polars hides the system's message at the end of "parquet: File out of specification: underlying IO error: …"
-        reason = getattr(error, "strerror", None) or str(error).rpartition(" error: ")[2]
+        reason = getattr(cause, "strerror", None) or str(cause).rpartition(" error: ")[2]
         raise OutputError(f'cannot write to the folder "{visible(target)}": {reason}; give another '
                           "with --output, one that you may write to and that has room") from error
 

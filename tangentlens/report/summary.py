@@ -64,7 +64,8 @@ def strongest(answer: ArchitectureAnswer, label: str, count: int | None = None) 
     order = orders(answer)
     rows = [
         row | {"order": order[str(row["family"])]}
-        for row in answer.top.filter(pl.col("class").cast(pl.String) == label).to_dicts()
+        for row in answer.top.to_dicts()
+        if str(row["class"]) == label
     ]
     return sorted(rows, key=lambda row: -abs(finite(row["score"]) or 0.0))[:count]
 
