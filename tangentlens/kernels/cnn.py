@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from tangentlens.data.tokens import Tokens
+from tangentlens.errors import OptionError
 from tangentlens.features.bag import bias_family
 from tangentlens.features.family import Family, Features
 from tangentlens.features.skipgrams import Skipgrams
@@ -25,6 +26,10 @@ from tangentlens.kernels.architecture import (
 )
 from tangentlens.kernels.dense import kernel_by_blocks, window_block
 from tangentlens.kernels.layers import embedded
+
+
+LARGEST = 16  # kernel_size beyond which Möbius inversion loses more than four digits
+MOST_COUNTS = 2**31
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,9 @@ class CNN(Architecture):
     def features(self, tokens: Tokens, columns: Features | None = None) -> Features:
         """See Architecture.features."""
         windows = self._windows(tokens)
+        if 2**self.kernel_size * len(windows.start) > MOST_COUNTS:
+            raise OptionError(f"CNN: kernel_size={self.kernel_size} has {2**self.kernel_size:,} patterns for each of "
+                              f"{len(windows.start):,} windows, too many to count; use a smaller kernel_size")
         gamma = self._coefficients()
         skipgrams = Skipgrams(windows, self.pooling, columns)
         families: list[Family] = []
@@ -110,6 +118,9 @@ class CNN(Architecture):
 
     def _coefficients(self) -> list[Array]:
         """γ_j between groups by Möbius inversion, one (k + 1, k + 1) matrix for every order j = 0 … k."""
+        if self.kernel_size > LARGEST:
+            raise OptionError(f"CNN: the coefficients of kernel_size={self.kernel_size} drown in rounding; features and "
+                              f"spectrum go up to {LARGEST} (kernel has no limit)")
         k, kappa = self.kernel_size, self._kappa("ntk")
         gammas = []
         for j in range(k + 1):

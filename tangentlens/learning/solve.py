@@ -41,7 +41,7 @@ def start(features: Features, labels: Any, loss: str | None, validation: tuple[F
 
 
 def descend(recorder: Recorder, *, steps: int, learning_rate: float | str, momentum: float = 0.0,
-            record: Iterable[int] | None = None) -> Dynamics:
+            record: Iterable[float] | None = None) -> Dynamics:
     """Full-batch gradient descent, a ← a + v with v ← momentum · v − (η/n) ∂ℓ/∂f(Θ a), from a = 0 (theory, eq. 53)."""
     _check_descent(steps, learning_rate, momentum)
     product, targets = recorder.product, recorder.targets
@@ -132,7 +132,7 @@ def _chosen(record: Iterable[float] | None, end: float) -> Array | None:
 
 def _check_flow(recorder: Recorder, time: float | str | None, until_loss: float | None, tolerance: float) -> None:
     if time == "best":
-        if recorder.validation is None:
+        if recorder.validation is None or not len(recorder.validation.y):
             raise OptionError('time="best" needs validation=(features, labels), or give a number')
     elif time is not None:
         number = isinstance(time, int | float | np.number) and not isinstance(time, bool)
@@ -212,13 +212,15 @@ def _cut(solver: GalerkinFlow, moments: Array, path: list[Array], until_loss: fl
     return np.concatenate([moments[:last], [high]]), [*path[:last], end]
 
 
-def _moments(steps: int, record: Iterable[int] | None) -> set[int]:
+def _moments(steps: int, record: Iterable[float] | None) -> set[int]:
     if record is None:
         return {*np.unique(np.geomspace(1, steps, 40).round()).astype(int).tolist(), steps}
-    wanted = {int(step) for step in record}
+    wanted = {float(step) for step in record}
+    if any(not step.is_integer() for step in wanted):
+        raise OptionError(f"record must name whole steps of the descent, not {sorted(wanted)[:5]}")
     if any(step < 0 or step > steps for step in wanted):
         raise OptionError(f"record names steps outside of 0 … {steps}")
-    return wanted | {steps}
+    return {int(step) for step in wanted} | {steps}
 
 
 def _segments(unit: float, end: float, record: Array | None) -> Iterable[Array]:

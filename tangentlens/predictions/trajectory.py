@@ -150,6 +150,5 @@ def learn(features: Features, labels: Any, loss: str | None = None, *, learning_
     if continuous:
         return Trajectory(features, flow(recorder, time=time, until_loss=until_loss, record=record,
                                          tolerance=tolerance, progress=progress))
-    wanted = None if record is None else [int(step) for step in record]
     return Trajectory(features, descend(recorder, steps=1000 if steps is None else steps, learning_rate=learning_rate,
-                                        momentum=momentum, record=wanted))
+                                        momentum=momentum, record=record))
