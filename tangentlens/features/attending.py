@@ -86,4 +86,4 @@ class Attention:
             score = self.token * (mine[:, :, None] == mine[:, None, :])
             score = score + self.position * np.exp(-np.abs(place[:, None] - place) / self.scale)
             weight = np.exp(score - self.token - self.position) * real[:, None, :]
-            yield where, real, weight / weight.sum(axis=2, keepdims=True)
+            yield where, real, weight / weight.sum(axis=2, keepdims=True) * real[:, :, None]

@@ -19,7 +19,8 @@ def known_patterns(columns: Features | None, name: str, *, first: int = 0, shape
     if columns is None:
         return None
     for family in columns.families:
-        if family.name == name and family.first == first and family.patterns and family.patterns.shape == shape:
+        if family.name == name and family.first == first and family.patterns is not None and (
+                family.patterns.shape == shape):
             return family.patterns
     return None
 

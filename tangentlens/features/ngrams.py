@@ -41,7 +41,7 @@ class NGrams:
                       window=order)
 
     def _known(self, order: int) -> Patterns | None:
-        for family in self.columns.families if self.columns else ():
+        for family in () if self.columns is None else self.columns.families:
             if family.patterns is not None and family.patterns.shape == tuple(range(order)):
                 return family.patterns
         return None

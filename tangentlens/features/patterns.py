@@ -70,7 +70,7 @@ def occurrences(tokens: Tokens, shape: tuple[int, ...], known: Patterns | None =
     if len(shape) == 1:
         beginning, keys = None, last.astype(np.int64)
     else:
-        start, beginning = occurrences(tokens, shape[:-1], known.beginning if known else None)
+        start, beginning = occurrences(tokens, shape[:-1], None if known is None else known.beginning)
         keys = np.where((start >= 0) & (last >= 0), start * size + last, ABSENT)
     if known is None:
         found, ids = _rank(keys)

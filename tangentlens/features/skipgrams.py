@@ -42,7 +42,7 @@ class Skipgrams:
         return self.found[shape]
 
     def _known(self, shape: tuple[int, ...]) -> Patterns | None:
-        for family in self.columns.families if self.columns else ():
+        for family in () if self.columns is None else self.columns.families:
             if family.patterns is not None and family.patterns.shape == shape:
                 return family.patterns
         return None

@@ -53,7 +53,7 @@ class ElmanRNN(Architecture):
 
     def features(self, tokens: Tokens, columns: Features | None = None) -> Features:
         """See Architecture.features. Lags up to max_lag; `truncation` bounds what is left out."""
-        known = columns.families[0].patterns if columns and columns.families else None
+        known = None if columns is None else columns.families[0].patterns
         found = occurrences(tokens, (0,), known)
         families = [lag_family(tokens, lag, float(self._gamma(np.array([lag]))[0]), found, self.pooling)
                     for lag in range(self.max_lag + 1)]
