@@ -16,7 +16,6 @@ import tangentlens as tl
 from tangentlens import cli
 
 FILES = ["audit.html", "run.json", "scores.parquet", "state.npz"]
-NO_SCORES = "predictions/strongest.py: no path to show when the best record is the start"
 
 
 @dataclass(frozen=True)
@@ -276,7 +275,6 @@ def test_a_learning_rate_above_the_critical_one_warns(run: Run, write: Write) ->
     assert "warning" not in run(*arguments[:-1], "0.1").err
 
 
-@pytest.mark.xfail(raises=ValueError, strict=True, reason=NO_SCORES)
 def test_a_learning_rate_that_diverges(run: Run, write: Write) -> None:
     ran = run("audit", write(), "-a", "MLP", "--loss", "squared", "--steps", "3000", "--learning-rate", "1e6", "--json")
     assert ran.status == 0
@@ -284,7 +282,6 @@ def test_a_learning_rate_that_diverges(run: Run, write: Write) -> None:
     assert re.fullmatch(r"tangentlens: warning: [^\n]+\n", ran.err)
 
 
-@pytest.mark.xfail(raises=ValueError, strict=True, reason=NO_SCORES)
 def test_labels_that_cannot_be_told_from_the_texts(run: Run, write: Write) -> None:
     rows = [{"text": f"word{i}", "label": i % 2} for i in range(40)]
     ran = run("audit", write(rows=rows), "-a", "MLP")
@@ -301,7 +298,6 @@ def test_texts_without_any_window_are_counted(run: Run, write: Write) -> None:
     assert [result["windowless"] for result in results] == [8, 0]
 
 
-@pytest.mark.xfail(raises=ValueError, strict=True, reason="learning/product.py: `if other` with no column")
 def test_no_text_has_a_window(run: Run, write: Write) -> None:
     rows = [{"text": text, "label": label} for text, label in [("good", 1), ("bad film", 0)] * 10]
     ran = run("audit", write(rows=rows), "-a", "CNN:padding=valid")
@@ -340,10 +336,7 @@ def test_skipped_rows_are_counted_everywhere(run: Run, home: Path) -> None:
 
 
 @pytest.mark.parametrize("labels", [
-    pytest.param((False, True), marks=pytest.mark.xfail(strict=True, reason="report/summary.py: str(True) is not the "
-                                                        "text that Polars makes of it")),
-    pytest.param((0, 2**40), marks=pytest.mark.xfail(strict=True, reason="predictions/strongest.py: pl.lit of small "
-                                                     "and large whole numbers has different types")),
+    (False, True), (0, 2**40),
     (-1, 1), (0.5, 2.5), ("", "x"), ("日本", "<b>")], ids=repr)
 def test_labels_of_any_kind_have_features(run: Run, write: Write, labels: tuple[object, object]) -> None:
     texts, names = _reviews(200)

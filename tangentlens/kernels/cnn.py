@@ -27,7 +27,6 @@ from tangentlens.kernels.architecture import (
 from tangentlens.kernels.dense import kernel_by_blocks, window_block
 from tangentlens.kernels.layers import embedded
 
-
 LARGEST = 16  # kernel_size beyond which Möbius inversion loses more than four digits
 MOST_COUNTS = 2**31
 
@@ -119,8 +118,8 @@ class CNN(Architecture):
     def _coefficients(self) -> list[Array]:
         """γ_j between groups by Möbius inversion, one (k + 1, k + 1) matrix for every order j = 0 … k."""
         if self.kernel_size > LARGEST:
-            raise OptionError(f"CNN: the coefficients of kernel_size={self.kernel_size} drown in rounding; features and "
-                              f"spectrum go up to {LARGEST} (kernel has no limit)")
+            raise OptionError(f"CNN: the coefficients of kernel_size={self.kernel_size} drown in rounding; features "
+                              f"and spectrum go up to {LARGEST} (kernel has no limit)")
         k, kappa = self.kernel_size, self._kappa("ntk")
         gammas = []
         for j in range(k + 1):

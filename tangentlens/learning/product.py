@@ -119,8 +119,8 @@ def _uncoupled(parts: list[sparse.csr_array], coefficients: Array) -> list[spars
 
 
 def _nested(lags: list[tuple[sparse.csr_array, float]]) -> list[sparse.csr_array]:
-    """Ψ for lags 0, 1, …, in whichever form has fewer entries: Φ_l √γ_l, or, for counts that shrink from lag to lag, the
-    nearly empty D_l = Φ_l − Φ_{l+1}, coupled by C[a, b] = Σ_{l ≤ a, b} γ_l.
+    """Ψ for lags 0, 1, …, in whichever form has fewer entries: Φ_l √γ_l, or, for counts that shrink from lag to lag,
+    the nearly empty D_l = Φ_l − Φ_{l+1}, coupled by C[a, b] = Σ_{l ≤ a, b} γ_l.
     """
     counts = [block for block, _ in lags]
     parts = []

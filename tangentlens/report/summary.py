@@ -6,8 +6,6 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-import polars as pl
-
 from tangentlens.report.content import ArchitectureAnswer, Report
 from tangentlens.report.wording import finite
 

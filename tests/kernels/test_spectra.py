@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from cases import ALL, SIZE, every_sparse, tokens_of
+from cases import ALL, SIZE, SPARSE, every_sparse, tokens_of
 
 from tangentlens import CNN, MLP, ElmanRNN, LinearRNN, MatrixVector, SelfAttention
 
@@ -40,15 +40,21 @@ def test_spectrum_is_that_of_the_features_and_sums_to_one(architecture):
     assert used == pytest.approx(stated, rel=1e-12)
 
 
-@every_sparse
+def one_full_window(architecture):
+    """Whether a text can have just one window, a full one, with every pattern in it once."""
+    if getattr(architecture, "padding", "") == "same" and architecture.kernel_size > 1:
+        return False
+    if isinstance(architecture, LinearRNN | ElmanRNN) and architecture.pooling != "last":
+        return False
+    return not getattr(architecture, "residual", False)
+
+
+SINGLE = {name: net for name, net in SPARSE.items() if one_full_window(net)}
+
+
+@pytest.mark.parametrize("architecture", SINGLE.values(), ids=SINGLE)
 def test_share_is_the_families_part_of_a_fully_matched_window(architecture):
     """A text of one window and distinct tokens: its kernel with itself is κ(full)."""
-    if getattr(architecture, "padding", "") == "same" and architecture.kernel_size > 1:
-        pytest.skip("no text has just one window, and that a full one")
-    if isinstance(architecture, LinearRNN | ElmanRNN) and architecture.pooling != "last":
-        pytest.skip("shorter patterns occur several times")
-    if getattr(architecture, "residual", False):
-        pytest.skip("shorter windows occur several times")
     length = getattr(architecture, "kernel_size", getattr(architecture, "order", 1))
     for option, value in (("max_order", SIZE), ("max_lag", SIZE - 1)):
         if hasattr(architecture, option):

@@ -15,10 +15,8 @@ PROBLEMS = [("squared", 2), ("logistic", 2), ("softmax", 3), ("squared", 3)]
 NETS = {"mlp": tl.MLP(), "cnn-same": tl.CNN(), "cnn-valid-sum": tl.CNN(padding="valid", pooling="sum"),
         "attention": tl.SelfAttention(scores="tied")}
 TIMES = np.array([0.3, 2.9, 31.0, 290.0])  # in natural units n / λ_max
-SIZE = 48  # texts
+SIZE = 40  # texts
 TOLERANCES = (1e-2, 1e-3, 1e-4)
-SLACK = 2.0  # the solver estimates its error; it does not bound it
-SPARSE_RECORD = "with record= the solver looks at what its basis leaves out at the recorded times only, and misses most"
 
 
 @cache
@@ -56,16 +54,6 @@ def errors(name, loss, classes, tolerance, *, recorded=False):
     return np.array(relative), true, trajectory.dynamics.error
 
 
-def ratios(tolerances, *, recorded):
-    """Error / tolerance, and estimate / true error, of every case."""
-    exactness, honesty = {}, {}
-    for key in product(NETS, PROBLEMS, tolerances):
-        name, case, tolerance = key
-        found, true, estimate = errors(name, *case, tolerance, recorded=recorded)
-        exactness[key], honesty[key] = found.max() / tolerance, estimate / true
-    return exactness, honesty
-
-
 every_net = pytest.mark.parametrize("name", NETS)
 every_problem = pytest.mark.parametrize(("loss", "classes"), PROBLEMS, ids=str)
 
@@ -73,7 +61,7 @@ every_problem = pytest.mark.parametrize(("loss", "classes"), PROBLEMS, ids=str)
 @every_net
 @every_problem
 def test_flow_is_as_exact_as_asked_for(name, loss, classes):
-    assert errors(name, loss, classes, 1e-3)[0].max() < SLACK * 1e-3
+    assert errors(name, loss, classes, 1e-3)[0].max() < 1e-3
 
 
 @every_problem
@@ -85,18 +73,22 @@ def test_a_finer_tolerance_is_better(loss, classes):
 
 
 @pytest.mark.slow
-def test_flow_is_exact_and_its_estimate_honest_at_every_tolerance():
-    exactness, honesty = ratios(TOLERANCES, recorded=False)
-    assert max(exactness.values()) < SLACK, {key: ratio for key, ratio in exactness.items() if ratio > SLACK}
-    assert min(honesty.values()) >= 1 / 3, {key: ratio for key, ratio in honesty.items() if ratio < 1 / 3}
+@pytest.mark.parametrize("recorded", [False, True], ids=["default records", "few records"])
+def test_flow_is_as_exact_as_asked_for_at_every_tolerance(recorded):
+    ratios = {key: errors(key[0], *key[1], key[2], recorded=recorded)[0].max() / key[2]
+              for key in product(NETS, PROBLEMS, TOLERANCES)}
+    assert max(ratios.values()) < 1.0, {key: ratio for key, ratio in ratios.items() if ratio >= 1}
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(strict=True, reason=SPARSE_RECORD)
-def test_flow_is_as_exact_when_few_times_are_recorded():
-    exactness, honesty = ratios([1e-3], recorded=True)
-    assert max(exactness.values()) < SLACK, {key: ratio for key, ratio in exactness.items() if ratio > SLACK}
-    assert min(honesty.values()) >= 1 / 3, {key: ratio for key, ratio in honesty.items() if ratio < 1 / 3}
+@pytest.mark.xfail(strict=True, reason="two small changes in a row are taken for convergence: up to 15 times too low")
+def test_the_error_estimate_is_not_far_below_an_error_that_matters():
+    low = {}
+    for (name, case, tolerance), recorded in product(product(NETS, PROBLEMS, TOLERANCES), (False, True)):
+        _, true, estimate = errors(name, *case, tolerance, recorded=recorded)
+        if true > tolerance / 50 and estimate < true / 3:
+            low[name, case, tolerance, recorded] = estimate / true
+    assert not low, low
 
 
 @pytest.mark.parametrize("time", [3.0, 400.0])
@@ -112,7 +104,7 @@ def test_squared_flow_ends_in_the_pseudo_inverse_and_descent_follows_it(time):
     assert distance(kernel @ end.duals[-1], kernel @ (np.linalg.pinv(kernel, hermitian=True) @ y)) < 1e-3
 
 
-@pytest.mark.xfail(strict=True, raises=TimeoutError, reason="a stop equal to the present time makes a step of 0, for ever")
+@pytest.mark.xfail(strict=True, raises=TimeoutError, reason="a stop at the present time makes a step of 0, for ever")
 def test_an_end_that_rounding_sets_just_after_a_stop_of_the_solver_is_reached():
     tokens, labels = random_texts(40)
     features = tl.CNN().features(tokens)

@@ -48,9 +48,6 @@ def test_learning_refuses_by_name(labels, options, error, words):
         tl.learn(FEATURES, labels, **options)
 
 
-TOLERANCES = [0.0, -1.0, float("nan")]
-
-
 @pytest.mark.parametrize("tolerance", [0, -1.0, float("nan"), 1.0])
 def test_an_impossible_tolerance_is_refused(tolerance):
     with pytest.raises(OptionError, match="tolerance"):
