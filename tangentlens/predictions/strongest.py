@@ -71,13 +71,14 @@ def _paths(rows: pl.DataFrame, trajectory: Trajectory) -> pl.DataFrame:
     steps = trajectory.steps
     moments = np.unique(np.linspace(0, len(steps) - 1, min(MOMENTS, len(steps))).round().astype(int))
     two = len(trajectory.outputs) == 1
-    tables = [rows.select("family", "feature", "class", time=pl.lit(0.0), score=pl.lit(0.0)).clear()]
+    tables = [rows.select("family", "feature", "class", "order", time=pl.lit(0.0), score=pl.lit(0.0)).clear()]
     for (block,), mine in rows.group_by(["block"], maintain_order=True):
         columns = mine["column"].to_numpy()
         paths = score_paths(trajectory.features.families[int(str(block))], trajectory.dynamics, columns)
         for place, row in enumerate(mine.iter_rows(named=True)):
             output = 0 if two else trajectory.outputs.index(row["class"])
-            tables.append(pl.DataFrame({"time": steps[moments], "score": paths[moments, place, output]}).select(
-                pl.lit(row["family"]).alias("family"), pl.lit(row["feature"]).alias("feature"),
-                pl.lit(row["class"], dtype=rows["class"].dtype).alias("class"), "time", "score"))
+            about = [pl.lit(row[name], dtype=rows[name].dtype).alias(name)
+                     for name in ("family", "feature", "class", "order")]
+            path = pl.DataFrame({"time": steps[moments], "score": paths[moments, place, output]})
+            tables.append(path.select(*about, "time", "score"))
     return pl.concat(tables)

@@ -38,7 +38,7 @@ def answer(architecture: Architecture, trajectory: Trajectory, found: Strongest,
     """What one architecture takes from the data."""
     dynamics = trajectory.dynamics
     best = trajectory.best
-    columns = ["family", "feature", "class", "score", "count", "count_in_class", "half_step"]
+    columns = ["family", "feature", "class", "score", "count", "count_in_class", "half_step", "order"]
     return ArchitectureAnswer(
         name=describe(architecture), description=repr(architecture), spectrum=spectrum,
         top=_in_own_class(found.top, trajectory).select(columns), trajectories=found.paths,

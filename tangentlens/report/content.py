@@ -62,6 +62,7 @@ class ArchitectureAnswer:
         classes the score of that class. `half_step` is in the same unit as every `time` below.
     trajectories: family, feature, class, time, score, for the strongest features of each class.
     curves: time, train_loss, train_accuracy, validation_loss, validation_accuracy (accuracies 0 to 1; null if absent).
+    top and trajectories may have a column `order`, for families whose name stands for several orders.
     best_time: the time the scores above are taken at (best on validation). time_reached: the end of the trajectory.
     products: sparse matrix products spent. features: columns of the feature map. windowless: texts without any window.
     """

@@ -107,10 +107,9 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def _architecture(answer: ArchitectureAnswer) -> dict[str, Any]:
-    order = summary.orders(answer)
-    tables = {name: _columns(getattr(answer, name)) for name in ("spectrum", "top", "trajectories", "curves")}
+    tables = {name: _columns(getattr(answer, name)) for name in ("spectrum", "curves")}
     for name in ("top", "trajectories"):
-        tables[name]["order"] = [order[str(family)] for family in getattr(answer, name)["family"]]
+        tables[name] = _columns(summary.with_order(answer, getattr(answer, name)))
     return {"name": wording.visible(answer.name), "best_time": wording.finite(answer.best_time), **tables}
 
 

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+import polars as pl
+
 from tangentlens.report.content import ArchitectureAnswer, Report
 from tangentlens.report.wording import finite
 
@@ -57,12 +59,19 @@ def orders(answer: ArchitectureAnswer) -> dict[str, int | None]:
     return found
 
 
+def with_order(answer: ArchitectureAnswer, table: pl.DataFrame) -> pl.DataFrame:
+    """The table with a column `order`: its own, or what the family's name tells (one name may have several orders)."""
+    if "order" in table.columns:
+        return table
+    order = orders(answer)
+    return table.with_columns(pl.Series("order", [order[str(family)] for family in table["family"]], dtype=pl.Int64))
+
+
 def strongest(answer: ArchitectureAnswer, label: str, count: int | None = None) -> list[Row]:
     """The `count` (None: all) strongest features that push towards `label`, largest score first, with their order."""
-    order = orders(answer)
     rows = [
-        row | {"order": order[str(row["family"])]}
-        for row in answer.top.to_dicts()
+        row
+        for row in with_order(answer, answer.top).to_dicts()
         if str(row["class"]) == label
     ]
     return sorted(rows, key=lambda row: -abs(finite(row["score"]) or 0.0))[:count]

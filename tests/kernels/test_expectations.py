@@ -134,6 +134,7 @@ def test_expectations_on_a_grid(name, which):
     check(name, which, MANY)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["tanh", "silu", "sigmoid", "softplus"])
 @both
 def test_the_trapezoidal_rule_is_exact_enough(name, which):

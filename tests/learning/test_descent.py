@@ -140,7 +140,7 @@ def test_targets_of_each_kind():
 
 
 @every_sparse
-@every_problem
+@pytest.mark.parametrize(("loss", "classes"), [("logistic", 2), ("squared", 3), ("softmax", 3)], ids=str)
 def test_early_scores_are_token_label_co_occurrence(architecture, loss, classes):
     """s = γ (t/n) Φᵀ(target slope at 0) + O(t²): the deviation halves when t halves."""
     tokens = tokens_of(ALL)

@@ -37,7 +37,7 @@ HELD_OUT = tl.CNN().features(TOKENS[:3], columns=FEATURES)
     (LABELS, {"time": float("inf")}, OptionError, "time = inf; the logistic loss needs a finite time"),
     (LABELS, {"time": "bst"}, OptionError, "time must be .*not 'bst'"),
     (LABELS, {"time": "best"}, OptionError, 'time="best" needs validation='),
-    (LABELS, {"time": 3.0, "steps": 3}, OptionError, "give either time= .*gradient flow.* or steps=.* .gradient descent.*not both"),
+    (LABELS, {"time": 3.0, "steps": 3}, OptionError, "give either time= .*or steps=.*not both"),
     (LABELS, {"time": 3.0, "learning_rate": 0.1}, OptionError, "not both"),
     (LABELS, {"validation": (HELD_OUT, [0])}, ShapeError, "1 labels for 3 texts"),
     (LABELS, {"validation": (HELD_OUT, [0, 1, 5])}, DataError, r"label 5 is not among the training classes \[0, 1\]"),
