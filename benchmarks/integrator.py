@@ -1,0 +1,86 @@
+"""Accuracy of the gradient flow: products spent, true and estimated error of the label scores, and what descent needs.
+
+Command: python -m benchmarks --only integrator
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import tangentlens as tl
+from reproduce.sheet import Sheet, number, text
+from tangentlens.kernels import Architecture, describe
+from tangentlens.learning import KernelProduct
+
+TIMES = (1.0, 10.0, 100.0, 300.0)
+TOLERANCE = 1e-3
+REFERENCE = 1e-6  # tolerance of the solution that errors are measured against
+SHOWN = {
+    "data": ("data", text), "model": ("architecture", text), "time": ("time", number(",.4g")),
+    "products": ("products", number(",d")), "error": ("true error", number(".1e")),
+    "estimate": ("estimate", number(".1e")), "ratio": ("estimate\n÷ true", number(".2f")),
+    "steps": ("steps of\ndescent", number(",.0f")),
+}
+NOTES = (
+    f"Relative L2 error of all label scores of a flow with tolerance {TOLERANCE:g}, against one with {REFERENCE:g}; the "
+    "estimate is the solver's own. One product is the feature map and its transpose together. steps of descent: of "
+    "plain gradient descent at the critical learning rate to the same time. The last time of each block is the one of "
+    "the least validation loss.",
+)
+
+
+def cases(data: Path) -> Iterator[tuple[str, tl.Tokens, Any, tl.Tokens, Any]]:
+    """Name, training tokens and labels, validation tokens and labels."""
+    train, dev = (tl.read_texts(data / f"{name}.csv") for name in ("train", "dev"))
+    tokens = tl.tokenize(train, tokenizer="whitespace")
+    yield "SST", tokens, train.labels, tl.tokenize(dev, vocabulary=tokens.vocabulary), dev.labels
+    reviews = tl.movie_reviews()[:25_000]
+    rows, held = tl.split(reviews, 0.1)
+    tokens = tl.tokenize(reviews[rows])
+    others = tl.tokenize(reviews[held], vocabulary=tokens.vocabulary)
+    yield "IMDB", tokens, reviews[rows].labels, others, reviews[held].labels
+
+
+def networks() -> list[Architecture]:
+    """The three of the table, pooled by the mean, and by the sum, where the same times reach much further."""
+    return [kind(pooling=pooling) for pooling in ("mean", "sum") for kind in (tl.MLP, tl.CNN, tl.LinearRNN)]
+
+
+def rows_of(name: str, architecture: Architecture, train: tuple[tl.Tokens, Any], held: tuple[tl.Tokens, Any]
+            ) -> Iterator[dict[str, Any]]:
+    """One row for every time."""
+    features = architecture.features(train[0])
+    validation = (architecture.features(held[0], columns=features), held[1])
+    chosen = tl.learn(features, train[1], time="best", validation=validation)
+    best = float(chosen.steps[chosen.best])
+    del chosen, validation
+    rate = KernelProduct(features).largest_eigenvalue() / len(features) / 8  # steps per unit of time, logistic loss
+    for time in (*TIMES, best):
+        found, exact = (tl.learn(features, train[1], time=time, tolerance=tolerance, record=[])
+                        for tolerance in (TOLERANCE, REFERENCE))
+        error = distance(found, exact)
+        estimate = found.dynamics.error
+        yield {"data": name, "model": describe(architecture), "time": time, "products": found.dynamics.products,
+               "error": error, "estimate": estimate, "ratio": estimate / error, "steps": time * rate}
+
+
+def distance(found: tl.Trajectory, exact: tl.Trajectory) -> float:
+    """‖s − s*‖ / ‖s*‖ over the label scores at the end, every feature weighted by 1/√γ: the norm of Θ."""
+    change = found.duals[-1] - exact.duals[-1]
+    product = KernelProduct(exact.features)
+    squares = [float(np.sum(a * (product @ a))) for a in (change, exact.duals[-1])]
+    return float(np.sqrt(max(squares[0], 0.0) / squares[1]))
+
+
+def sheets(data: Path, repeats: int, say: Callable[[str], None]) -> dict[str, Sheet]:
+    """The table; `repeats` does not matter, since nothing is timed."""
+    rows: list[dict[str, Any]] = []
+    for name, tokens, labels, others, other_labels in cases(data):
+        for architecture in networks():
+            say(f"{name}: {describe(architecture)}")
+            rows += rows_of(name, architecture, (tokens, labels), (others, other_labels))
+    return {"integrator": Sheet("Gradient flow: products and errors", rows, SHOWN, NOTES)}
