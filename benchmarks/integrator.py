@@ -26,8 +26,8 @@ SHOWN = {
     "steps": ("steps of\ndescent", number(",.0f")),
 }
 NOTES = (
-    f"Relative L2 error of all label scores of a flow with tolerance {TOLERANCE:g}, against one with {REFERENCE:g}; the "
-    "estimate is the solver's own. One product is the feature map and its transpose together. steps of descent: of "
+    f"Relative L2 error of all label scores of a flow with tolerance {TOLERANCE:g}, against one with {REFERENCE:g}; "
+    "the estimate is the solver's own. One product is the feature map and its transpose together. steps of descent: of "
     "plain gradient descent at the critical learning rate to the same time. The last time of each block is the one of "
     "the least validation loss.",
 )
@@ -65,7 +65,7 @@ def rows_of(name: str, architecture: Architecture, train: tuple[tl.Tokens, Any],
         error = distance(found, exact)
         estimate = found.dynamics.error
         yield {"data": name, "model": describe(architecture), "time": time, "products": found.dynamics.products,
-               "error": error, "estimate": estimate, "ratio": estimate / error, "steps": time * rate}
+               "error": error, "estimate": estimate, "ratio": estimate / error if error > 0 else None, "steps": time * rate}
 
 
 def distance(found: tl.Trajectory, exact: tl.Trajectory) -> float:

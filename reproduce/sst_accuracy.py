@@ -29,8 +29,8 @@ SHOWN = {
     "dev_loss": ("dev loss", number(".4f")), "dev": ("dev acc.", number(".1%")), "test": ("test acc.", number(".1%")),
 }
 NOTES = (
-    "chosen: the time of the gradient flow, or the C of the logistic regression, with the least loss on dev; nothing was "
-    "chosen on test. products: products with the kernel. Mean pooling but where said otherwise, unit stds, ReLU.",
+    "chosen: the time of the gradient flow, or the C of the logistic regression, with the least loss on dev; nothing "
+    "was chosen on test. products: products with the kernel. Mean pooling but where said otherwise, unit stds, ReLU.",
     "One standard error of a test accuracy is about 0.9 points: differences below 2 points support no ranking.",
 )
 

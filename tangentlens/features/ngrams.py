@@ -49,7 +49,7 @@ class NGrams:
 
 def lag_family(tokens: Tokens, lag: int, coefficient: float, found: tuple[NDArray[np.int64], Patterns], pooling: str
                ) -> Family:
-    """Family `token at lag`: counts of tokens with at least `lag` tokens after them, or exactly so for "last".
+    """Family `token at lag l`: counts of tokens with at least `lag` tokens after them, or exactly so for "last".
 
     `found` are the token pattern ids (total,) and the patterns.
     """
@@ -58,5 +58,5 @@ def lag_family(tokens: Tokens, lag: int, coefficient: float, found: tuple[NDArra
     after = tokens.offsets[1:][text] - 1 - np.arange(len(tokens.ids))
     wanted = after == lag if pooling == "last" else after >= lag
     raw = count_matrix(text, np.where(wanted, ids, -1), (len(tokens), len(patterns)))
-    return Family("token at lag", patterns, raw, pooling_weight(tokens.lengths, pooling), np.array([[coefficient]]),
-                  style="lag", first=lag)
+    weight = pooling_weight(tokens.lengths, pooling)
+    return Family(f"token at lag {lag}", patterns, raw, weight, np.array([[coefficient]]), style="lag", first=lag)

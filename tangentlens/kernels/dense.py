@@ -27,7 +27,7 @@ def blocks(tokens: Tokens) -> Iterator[slice]:
 
 
 def kernel_by_blocks(tokens: Tokens, other: Tokens | None, block: Callable[[Tokens, Tokens], Array]) -> Array:
-    """The (n, n') matrix whose blocks `block` computes; symmetric by construction where `other` is None."""
+    """The (n, n') matrix whose blocks `block` computes; without `other`, the lower blocks mirror the upper ones."""
     right = tokens if other is None else other
     if right.vocabulary is not tokens.vocabulary and right.vocabulary.strings != tokens.vocabulary.strings:
         raise ShapeError("the two sets of texts have different vocabularies; tokenize the second with "

@@ -20,7 +20,8 @@ from tangentlens.learning.reduced import ReducedFlow
 Array = NDArray[np.float64]
 START = 6  # Krylov vectors before the first step
 GROWTH = 2  # vectors added at a time while time advances …
-REFINED = 3  # … and while the whole path is refined
+REFINED = 3  # … and, at least, while the whole path is refined: one for every output
+RATIOS = 0.25, 0.75  # by which changes are taken to shrink from round to round
 ROUNDS = 12  # of refinement
 STEPPING = 10  # the share of the tolerance that a single step in time may err by is one in this
 SPANNED = 1e-10  # a unit vector that projection leaves shorter than this lies in the basis
@@ -88,10 +89,11 @@ class GalerkinFlow:
     def refine(self, stops: Array, tolerance: float) -> list[Array]:
         """The whole path again, from 0 through all stops, the basis growing by what is left out anywhere on it.
 
-        Two rounds of growth change the end by d_1 and d_2; if the changes go on to shrink like that, what remains is
-        d_2 r / (1 − r), r = d_2 / d_1, and that is `error`. Rounds go on until it is below the tolerance.
+        Rounds of growth change the end by d_1, d_2, d_3; if the changes go on to shrink by r, the larger of d_2 / d_1 and
+        d_3 / d_2, what remains is d_3 r / (1 − r), and that is `error`. Rounds go on until it is below the tolerance.
         """
         changes: list[float] = []
+        growth = min(max(REFINED, self.targets.y.shape[1]), 8)
         previous: list[Array] | None = None
         for _ in range(ROUNDS):
             flow = self.reduced()
@@ -99,12 +101,12 @@ class GalerkinFlow:
             if previous is not None:
                 changes.append(_relative(path[-1], self._padded(previous[-1])))
                 self.error = _remaining(changes)
-                if len(changes) > 1 and self.error <= tolerance:
+                if len(changes) > 2 and self.error <= tolerance:
                     break
             if self.basis.shape[1] >= MOST:
                 self.error = max(self.error, changes[-1] if changes else np.inf)
                 break
-            if not self._enrich(flow, path, np.concatenate([[0.0], stops]), REFINED):
+            if not self._enrich(flow, path, np.concatenate([[0.0], stops]), growth):
                 self.error = tolerance / STEPPING
                 break
             previous = path
@@ -133,7 +135,11 @@ class GalerkinFlow:
             directions, size, _ = np.linalg.svd(residual, full_matrices=False)
             if size[0] <= ROUNDING * float(np.max(np.linalg.norm(slopes, axis=0) * weight)):
                 return False
-            if self._grow(directions[:, :growth][:, size[:growth] > 1e-2 * size[0]]) is not None:
+            size_before = self.basis.shape[1]
+            grown = self._grow(directions[:, :growth][:, size[:growth] > 1e-2 * size[0]])
+            if grown is not None:
+                while grown is not None and self.basis.shape[1] < size_before + growth:  # one direction: go on as Lanczos
+                    grown = self._grow(grown)
                 return True
             if self.null.shape[1] == known:
                 return False
@@ -196,10 +202,11 @@ def _extended(orthonormal: Array, vectors: Array) -> Array:
 
 
 def _remaining(changes: list[float]) -> float:
-    """What a shrinking sequence of changes leaves to come, by its last ratio."""
+    """What a shrinking sequence of changes leaves to come, by the larger of its last two ratios."""
     if len(changes) < 2 or changes[-1] == 0.0:
         return changes[-1]
-    ratio = min(changes[-1] / max(changes[-2], np.finfo(np.float64).tiny), 0.75)
+    before = np.maximum(changes[-3:-1], np.finfo(np.float64).tiny)
+    ratio = float(np.clip(np.max(changes[-len(before):] / before), *RATIOS))
     return changes[-1] * ratio / (1 - ratio)
 
 

@@ -78,9 +78,7 @@ def encode(labels: Any, loss: str | None, *, texts: int, classes: tuple[Any, ...
 
     Without a loss, two classes get "logistic" and more get "softmax".
     """
-    values = np.asarray(labels)
-    if values.ndim != 1 or len(values) != texts:
-        raise ShapeError(f"{len(values) if values.ndim else 1} labels for {texts} texts; give exactly one per text")
+    values = _flat(labels, texts)
     if classes is None:
         try:
             classes = tuple(np.unique(values).tolist())
@@ -105,3 +103,16 @@ def encode(labels: Any, loss: str | None, *, texts: int, classes: tuple[Any, ...
     else:
         y = np.eye(len(classes), dtype=np.float64)[index]
     return Targets(classes, index, y, LOSSES[name])
+
+
+def _flat(labels: Any, texts: int) -> NDArray[Any]:
+    """Labels (n,), one for each text and none missing."""
+    values = np.asarray(labels)
+    if values.ndim > 1:
+        raise ShapeError(f"labels have the shape {values.shape}; give a flat list, one label per text")
+    if values.dtype.kind == "f" and np.isnan(values).any():
+        missing = int(np.flatnonzero(np.isnan(values))[0])
+        raise DataError(f"the label of text {missing} (counted from 0) is missing (NaN); leave that text out")
+    if values.ndim != 1 or len(values) != texts:
+        raise ShapeError(f"{len(values) if values.ndim else 1} labels for {texts} texts; give exactly one per text")
+    return values

@@ -61,7 +61,7 @@ class ReducedFlow:
 
         The last stop may be infinite for the squared loss, whose flow comes to rest.
         """
-        step = stops[0] - t
+        step = next((float(stop) for stop in stops if stop > t), t) - t
         for stop in stops:
             if np.isinf(stop):
                 yield self.rest()

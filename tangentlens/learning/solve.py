@@ -47,7 +47,8 @@ def descend(recorder: Recorder, *, steps: int, learning_rate: float | str, momen
     product, targets = recorder.product, recorder.targets
     n = len(targets.y)
     critical = critical_learning_rate(product, targets) * (1 + momentum)
-    rate = AUTO_SHARE * critical if learning_rate == "auto" else float(learning_rate)
+    automatic = AUTO_SHARE * critical if np.isfinite(critical) else 1.0
+    rate = automatic if learning_rate == "auto" else float(learning_rate)
     if rate > critical:
         warnings.warn(f"learning rate {rate:g} is above the critical one, {critical:g}: gradient descent may diverge",
                       stacklevel=3)
@@ -67,7 +68,7 @@ def descend(recorder: Recorder, *, steps: int, learning_rate: float | str, momen
 def _check_descent(steps: int, learning_rate: float | str, momentum: float) -> None:
     if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
         raise OptionError(f"steps must be a whole number of at least 1, not {steps!r}")
-    number = isinstance(learning_rate, int | float | np.number)
+    number = isinstance(learning_rate, int | float | np.number) and not isinstance(learning_rate, bool)
     if learning_rate != "auto" and (not number or not 0 < float(learning_rate) < math.inf):
         raise OptionError(f'the learning rate must be a positive number or "auto", not {learning_rate!r}')
     if not isinstance(momentum, int | float | np.number) or not 0 <= momentum < 1:
@@ -93,24 +94,22 @@ def flow(recorder: Recorder, *, time: float | str | None = None, until_loss: flo
 def _flow(recorder: Recorder, time: float | str | None, until_loss: float | None, record: Iterable[float] | None,
           tolerance: float, progress: Progress | None) -> Dynamics:
     product, targets = recorder.product, recorder.targets
-    solver = GalerkinFlow(product, targets, 3 * tolerance)
-    zero = np.zeros((product.rows, targets.y.shape[1]))
-    recorder.add(0.0, np.zeros_like(targets.y), zero)
-    if solver.fastest == 0.0:
-        return recorder.finish("time")
-    search = Search(recorder, until_loss, best=time == "best", unit=1 / solver.fastest)
+    say = progress or (lambda line: None)
+    recorder.add(0.0, np.zeros_like(targets.y), np.zeros((product.rows, targets.y.shape[1])))
     end = math.inf if isinstance(time, str) or time is None else float(time)
     chosen = _chosen(record, end)
+    solver = GalerkinFlow(product, targets, 3 * tolerance)
+    if solver.fastest == 0.0:
+        return _still(recorder, chosen, end)
+    search = Search(recorder, until_loss, best=time == "best", unit=1 / solver.fastest)
     for stops in _segments(1 / solver.fastest, end, chosen):
         path = solver.advance(stops)
         done = search.note(stops, [solver.f(z) for z in path])
-        if progress is not None:
-            progress(f"time {solver.t:.3g}, training loss {search.training[-1]:.4f}, {product.products} products")
+        say(f"time {solver.t:.3g}, training loss {search.training[-1]:.4f}, {product.products} products")
         if done or (np.isinf(end) and not search.wanted and solver.t * solver.fastest > SETTLED):
             break
     moments = np.array(search.moments + ([math.inf] if np.isinf(end) and not search.wanted else []))
-    if progress is not None:
-        progress("refining")
+    say("refining")
     path = solver.refine(moments, tolerance)
     if until_loss is not None:
         moments, path = _cut(solver, moments, path, until_loss)
@@ -118,6 +117,14 @@ def _flow(recorder: Recorder, time: float | str | None, until_loss: float | None
         if chosen is None or moment == moments[-1] or moment in chosen:
             recorder.add(moment, solver.duals(z), solver.f(z))
     return recorder.finish("time", error=solver.error)
+
+
+def _still(recorder: Recorder, chosen: Array | None, end: float) -> Dynamics:
+    """The records of a flow in which no text holds a feature, so that nothing moves."""
+    moments = np.union1d([] if chosen is None else chosen, [end] if np.isfinite(end) else [])
+    for moment in moments[moments > 0]:
+        recorder.add(moment, recorder.duals[0], np.zeros((recorder.product.rows, recorder.targets.y.shape[1])))
+    return recorder.finish("time")
 
 
 def _chosen(record: Iterable[float] | None, end: float) -> Array | None:
@@ -231,8 +238,9 @@ def _segments(unit: float, end: float, record: Array | None) -> Iterable[Array]:
     low, high = 0.0, min(unit, end)
     while low < end:
         stops = np.geomspace(max(low, high / SEGMENT), high, PER_SEGMENT + 1)[1:]
+        stops = np.minimum(stops, high)
         stops[-1] = high
         if record is not None:
             stops = np.union1d(stops, record[(record > low) & (record <= high)])
-        yield stops
+        yield np.unique(stops[stops > low])
         low, high = high, min(high * SEGMENT, end)

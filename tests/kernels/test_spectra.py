@@ -15,8 +15,8 @@ def coefficients(architecture):
 
 
 def key(family):
-    """A family's row of the spectrum, which lists every lag."""
-    return f"{family.name} {family.first}" if family.style == "lag" else family.name, family.order
+    """A family's row of the spectrum."""
+    return family.name, family.order
 
 
 @every_sparse

@@ -66,10 +66,10 @@ def test_flow_is_as_exact_as_asked_for(name, loss, classes):
 @pytest.mark.slow
 @every_problem
 def test_a_finer_tolerance_is_better(loss, classes):
-    """A hundred times finer, on average over the architectures."""
+    """A hundred times finer, on average over the architectures, unless the few texts are solved exactly either way."""
     coarse, fine = (np.mean([np.log10(errors(name, loss, classes, tolerance)[0].max()) for name in NETS])
                     for tolerance in (1e-2, 1e-4))
-    assert fine < coarse - 0.5
+    assert fine < coarse - 0.5 or (loss == "squared" and coarse < -8)
 
 
 @pytest.mark.slow
@@ -81,7 +81,6 @@ def test_flow_is_as_exact_as_asked_for_at_every_tolerance(recorded):
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(strict=True, reason="two small changes in a row are taken for convergence: up to 15 times too low")
 def test_the_error_estimate_is_not_far_below_an_error_that_matters():
     low = {}
     for (name, case, tolerance), recorded in product(product(NETS, PROBLEMS, TOLERANCES), (False, True)):
@@ -104,7 +103,6 @@ def test_squared_flow_ends_in_the_pseudo_inverse_and_descent_follows_it(time):
     assert distance(kernel @ end.duals[-1], kernel @ (np.linalg.pinv(kernel, hermitian=True) @ y)) < 1e-3
 
 
-@pytest.mark.xfail(strict=True, raises=TimeoutError, reason="a stop at the present time makes a step of 0, for ever")
 def test_an_end_that_rounding_sets_just_after_a_stop_of_the_solver_is_reached():
     tokens, labels = random_texts(40)
     features = tl.CNN().features(tokens)
@@ -199,7 +197,6 @@ def test_two_texts():
         np.testing.assert_allclose(f, [-expected, expected], rtol=1e-6)
 
 
-@pytest.mark.xfail(strict=True, reason="where nothing can be learned, the flow returns the start only")
 @pytest.mark.parametrize("texts", [[[], []], [[0], [0]]], ids=["empty texts", "equal texts with opposite labels"])
 def test_where_nothing_can_be_learned_the_times_are_recorded_all_the_same(texts):
     trajectory = tl.learn(tl.MLP().features(tokens_of(texts)), [0, 1], time=5.0, record=[1, 2])
@@ -207,7 +204,6 @@ def test_where_nothing_can_be_learned_the_times_are_recorded_all_the_same(texts)
     assert not np.concatenate(trajectory.scores()).any()
 
 
-@pytest.mark.xfail(strict=True, reason="the automatic rate is infinite, and infinity times zero is not a number")
 @pytest.mark.filterwarnings("ignore:invalid value")
 def test_descent_without_any_window_learns_nothing():
     trajectory = tl.learn(tl.MLP().features(tokens_of([[], []])), [0, 1], steps=5)
