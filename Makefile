@@ -18,7 +18,7 @@ demo: $(INSTALLED)
 	.venv/bin/tangentlens demo --output demo-output
 
 test: $(INSTALLED)
-	.venv/bin/pytest -n 2
+	OPENBLAS_NUM_THREADS=1 .venv/bin/pytest -n 2
 
 check: $(INSTALLED)
 	.venv/bin/ruff check

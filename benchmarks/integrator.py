@@ -64,8 +64,9 @@ def rows_of(name: str, architecture: Architecture, train: tuple[tl.Tokens, Any],
                         for tolerance in (TOLERANCE, REFERENCE))
         error = distance(found, exact)
         estimate = found.dynamics.error
+        ratio = estimate / error if error > 0 else None
         yield {"data": name, "model": describe(architecture), "time": time, "products": found.dynamics.products,
-               "error": error, "estimate": estimate, "ratio": estimate / error if error > 0 else None, "steps": time * rate}
+               "error": error, "estimate": estimate, "ratio": ratio, "steps": time * rate}
 
 
 def distance(found: tl.Trajectory, exact: tl.Trajectory) -> float:

@@ -89,8 +89,8 @@ class GalerkinFlow:
     def refine(self, stops: Array, tolerance: float) -> list[Array]:
         """The whole path again, from 0 through all stops, the basis growing by what is left out anywhere on it.
 
-        Rounds of growth change the end by d_1, d_2, d_3; if the changes go on to shrink by r, the larger of d_2 / d_1 and
-        d_3 / d_2, what remains is d_3 r / (1 − r), and that is `error`. Rounds go on until it is below the tolerance.
+        Rounds of growth change the end by d_1, d_2, d_3; if the changes go on to shrink by r, the larger of d_2 / d_1
+        and d_3 / d_2, what remains is d_3 r / (1 − r): the `error`. Rounds go on until it is below the tolerance.
         """
         changes: list[float] = []
         growth = min(max(REFINED, self.targets.y.shape[1]), 8)
@@ -138,7 +138,7 @@ class GalerkinFlow:
             size_before = self.basis.shape[1]
             grown = self._grow(directions[:, :growth][:, size[:growth] > 1e-2 * size[0]])
             if grown is not None:
-                while grown is not None and self.basis.shape[1] < size_before + growth:  # one direction: go on as Lanczos
+                while grown is not None and self.basis.shape[1] < size_before + growth:  # too few: go on as Lanczos
                     grown = self._grow(grown)
                 return True
             if self.null.shape[1] == known:
