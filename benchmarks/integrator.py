@@ -18,7 +18,7 @@ from tangentlens.learning import KernelProduct
 
 TIMES = (1.0, 10.0, 100.0, 300.0)
 TOLERANCE = 1e-3
-REFERENCE = 1e-6  # tolerance of the solution that errors are measured against
+REFERENCE = 2e-5  # tolerance of the solution that errors are measured against
 SHOWN = {
     "data": ("data", text), "model": ("architecture", text), "time": ("time", number(",.4g")),
     "products": ("products", number(",d")), "error": ("true error", number(".1e")),
@@ -46,8 +46,8 @@ def cases(data: Path) -> Iterator[tuple[str, tl.Tokens, Any, tl.Tokens, Any]]:
 
 
 def networks() -> list[Architecture]:
-    """The three of the table, pooled by the mean, and by the sum, where the same times reach much further."""
-    return [kind(pooling=pooling) for pooling in ("mean", "sum") for kind in (tl.MLP, tl.CNN, tl.LinearRNN)]
+    """The three of the table, pooled by the sum, where the given times reach far, and by the mean."""
+    return [kind(pooling=pooling) for pooling in ("sum", "mean") for kind in (tl.MLP, tl.CNN, tl.LinearRNN)]
 
 
 def rows_of(name: str, architecture: Architecture, train: tuple[tl.Tokens, Any], held: tuple[tl.Tokens, Any]
