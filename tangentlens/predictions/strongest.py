@@ -48,7 +48,9 @@ def observed_scores(trajectory: Trajectory, step: int) -> pl.DataFrame:
 
 
 def _top(scores: pl.DataFrame, trajectory: Trajectory, quota: tuple[int, ...]) -> pl.DataFrame:
-    """The strongest features of each class and order; of one feature in several groups, the most frequent."""
+    """The strongest features of each class and order: of one feature in several groups the most frequent, and of one
+    token at several offsets the strongest.
+    """
     two = len(trajectory.outputs) == 1
     kind = pl.Series(trajectory.classes).dtype
     chosen = [scores.clear().with_columns(pl.lit(None, dtype=kind).alias("class"))]
@@ -59,10 +61,14 @@ def _top(scores: pl.DataFrame, trajectory: Trajectory, quota: tuple[int, ...]) -
             mine = rows if two else rows.filter(pl.col("class") == name)
             mine = mine.filter(pl.col("score") > 0 if positive else pl.col("score") < 0)
             most = quota[min(order, len(quota) - 1)]
-            mine = mine.top_k(6 * most, by=pl.col("score").abs())
+            mine = mine.top_k(12 * most, by=pl.col("score").abs())
             mine = mine.sort("count", descending=True, maintain_order=True).unique(
                 ["block", "feature"], keep="first", maintain_order=True)
-            mine = mine.top_k(most, by=pl.col("score").abs())
+            mine = mine.sort(pl.col("score").abs(), descending=True)
+            if order == 1:
+                token = pl.col("feature").str.replace(r"@(lag)?\d+$", "")
+                mine = mine.unique(token, keep="first", maintain_order=True)
+            mine = mine.head(most)
             chosen.append(mine.with_columns(pl.lit(name, dtype=kind).alias("class")))
     return pl.concat(chosen).sort(pl.col("score").abs(), descending=True)
 
