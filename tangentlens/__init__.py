@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CNN", "MLP", "Architecture", "Audit", "ElmanRNN", "Family", "Features", "LinearRNN", "MatrixVector",
-    "NTKClassifier", "SelfAttention", "Texts", "Tokens", "Trajectory", "Vocabulary", "audit", "learn", "load",
+    "SelfAttention", "Texts", "Tokens", "Trajectory", "Vocabulary", "audit", "learn", "load",
     "movie_reviews", "read_texts", "responses", "small_reviews", "split", "tokenize",
 ]
 

@@ -30,6 +30,7 @@ from tangentlens.predictions.strongest import Strongest, strongest
 from tangentlens.report import ArchitectureAnswer, Report, write_page
 from tangentlens.report.answers import answer, glance
 from tangentlens.report.files import explained, staged
+from tangentlens.report.notes import notes_on
 from tangentlens.report.page import render
 from tangentlens.report.state import State, read_state
 
@@ -165,6 +166,8 @@ def audit(texts: Texts, architectures: Sequence[Architecture] | None = None, *, 
     names = [describe(architecture) for architecture in chosen]
     if len(set(names)) < len(names):
         raise OptionError(f"the architecture {max(names, key=names.count)} is given twice; leave one out")
+    if not isinstance(texts, Texts):
+        raise DataError(f"audit needs Texts, not a {type(texts).__name__}; make them with tl.read_texts(texts, labels)")
     if len(texts.classes) < 2:
         raise DataError(f"an audit needs labels of at least two classes; {texts.source} has {len(texts.classes)}")
     started = clock.perf_counter()
@@ -184,7 +187,7 @@ def audit(texts: Texts, architectures: Sequence[Architecture] | None = None, *, 
     data = glance(texts, material.tokens, material.held_tokens, tokenizer=plain(options.tokenizer),
                   training_rows=material.rows[0], validation_rows=material.rows[1])
     about = _about(texts, options, chosen, clock.perf_counter() - started)
-    notes = (*heard, *_notes(texts, len(material.held), dict(zip(names, trajectories, strict=True))))
+    notes = (*heard, *notes_on(texts, material.tokens, len(material.held), zip(chosen, trajectories, strict=True)))
     content = Report(f"What networks learn from {texts.source}", data, tuple(answers), notes, about)
     return Audit(content, chosen, tuple(trajectories), material.tokens, pl.concat(tables))
 
@@ -247,29 +250,6 @@ def _one(architecture: Architecture, material: Material, options: Settings, say:
     return trajectory, answer(architecture, trajectory, found, seconds=seconds, spectrum=spectrum), found.scores
 
 
-def _notes(texts: Texts, held_out: int, trajectories: dict[str, Trajectory]) -> tuple[str, ...]:
-    """Warnings about the data that change how the answers should be read."""
-    notes = []
-    if not held_out:
-        notes.append("No text is held out, so nothing says how well this generalises; the scores are those at the end.")
-    if texts.skipped:
-        notes.append(f"{texts.skipped:,} rows had no usable text or label and were skipped.")
-    if texts.duplicates:
-        notes.append(f"{texts.duplicates:,} texts occur earlier already; equal texts stay on one side of the split.")
-    for name, trajectory in trajectories.items():
-        windowless = trajectory.features.windowless
-        if windowless:
-            notes.append(f"{name}: {windowless:,} training texts hold no window (empty, or shorter than it); their "
-                         "output is 0.")
-        if held_out and trajectory.best == 0:
-            notes.append(f"{name}: held-out loss is least at the start, before anything is learned, so there are no "
-                         "scores: nothing that it learns here carries over to new texts.")
-    unknown = next(iter(trajectories.values())).features.unknown
-    if unknown:
-        notes.append(f"{unknown:,} token positions of the training texts are rarer than min_count and match nothing.")
-    return tuple(notes)
-
-
 def _about(texts: Texts, options: Settings, architectures: Sequence[Architecture], seconds: float) -> dict[str, Any]:
     """Every setting, the versions and the data's fingerprint."""
     packages = ("tangentlens", "numpy", "scipy", "polars", "tokenizers")
@@ -295,7 +275,8 @@ def _result(answered: ArchitectureAnswer) -> dict[str, Any]:
     strongest_features = answered.top.group_by("class", maintain_order=True).head(10)
     return {
         "architecture": answered.name, "best_time": answered.best_time, "products": answered.products,
-        "features": answered.features, "windowless": answered.windowless, "seconds": round(answered.seconds, 3),
+        "features": answered.features, "error": answered.error, "windowless": answered.windowless,
+        "seconds": round(answered.seconds, 3),
         **{key: value for key, value in curves.items() if key != "time"},
         "spectrum": answered.spectrum.to_dicts(),
         "strongest": strongest_features.to_dicts(),

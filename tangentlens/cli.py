@@ -51,7 +51,7 @@ def audit_options(command: Command) -> Command:
         click.option("--architecture", "-a", "architectures", multiple=True, metavar="NAME[:KEY=VALUE,…]",
                      help=f"An architecture; repeatable. Names: {', '.join(ARCHITECTURES)}. [default: {defaults}]"),
         click.option("--output", "-o", default="audit-output", show_default=True, metavar="DIR",
-                     help="Folder for audit.html, scores.parquet and run.json."),
+                     help="Folder for audit.html, scores.parquet, state.npz and run.json."),
         click.option("--tokenizer", default="words", show_default=True, metavar="words|whitespace|characters|FILE",
                      help="How texts are cut; FILE is any tokenizer.json."),
         click.option("--lowercase", is_flag=True, help="Lower-case every text first."),

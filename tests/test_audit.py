@@ -167,3 +167,12 @@ def test_impossible_arguments(reviews: tl.Texts) -> None:
         tl.audit(tl.Texts(("a", "b")))
     with pytest.raises(DataError, match=r"text 1 .* token id 7, outside the vocabulary of 6 tokens"):
         tl.Tokens.from_ids([[3, 1, 4], [1, 7]], vocabulary_size=6)
+
+
+def test_what_truncation_leaves_out_is_noted() -> None:
+    texts = tl.small_reviews(80)
+    cut = tl.audit(texts, [tl.LinearRNN(gate_std=0.9, max_order=2), tl.LinearRNN(gate_std=0.2), tl.ElmanRNN(max_lag=1)])
+    said = [note for note in cut.content.notes if "leaves out at most" in note]
+    assert [note.split(":")[0] for note in said] == ["LinearRNN", "ElmanRNN"]
+    assert "max_order=2 leaves out" in said[0]
+    assert "max_lag=1 leaves out" in said[1]

@@ -26,7 +26,7 @@ def write_arrays(path: str | os.PathLike[str], about: dict[str, Any], arrays: Ar
     """
     target = Path(path)
     temporary = target.parent / f".tangentlens-{secrets.token_hex(8)}.tmp"
-    text = np.frombuffer(json.dumps(about).encode("utf-8"), dtype=np.uint8)
+    text = np.frombuffer(json.dumps(about, default=lambda number: number.item()).encode("utf-8"), dtype=np.uint8)
     try:
         with open(temporary, "xb") as file:
             np.savez_compressed(file, allow_pickle=False, about=text, **arrays)

@@ -49,7 +49,7 @@ class Vocabulary(Sequence[str]):
         return f"Vocabulary({len(self)} tokens)"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Tokens:
     """n tokenised texts.
 

@@ -65,10 +65,10 @@ class Attention:
         key = text * (len(self.tokens.vocabulary) + self.tokens.unknown) + types
         _, first, inverse, count = np.unique(key, return_index=True, return_inverse=True, return_counts=True)
         owner = text[first]
-        e = np.exp(self.token)
-        share = count / (count * e + self.tokens.lengths[owner] - count)
-        total = np.bincount(owner, weights=share, minlength=len(self.tokens))
-        return np.asarray((total[owner] + (e - 1) * share)[inverse], dtype=np.float64)
+        small = np.exp(-self.token)  # everything divided by e^s, which may overflow
+        z = count + (self.tokens.lengths[owner] - count) * small
+        total = np.bincount(owner, weights=count * small / z, minlength=len(self.tokens))
+        return np.asarray((total[owner] + (1 - small) * count / z)[inverse], dtype=np.float64)
 
     def _batches(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.bool_], Array]]:
         """Texts of similar length at a time: flat places (B, L), which of them are real, and α (B, L, L)."""

@@ -17,7 +17,7 @@ from tangentlens.features.patterns import Patterns, escaped
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Family:
     """All patterns of one kind, with the coefficient the architecture gives them.
 
@@ -84,6 +84,12 @@ class Family:
         tokens = escaped(self.patterns.vocabulary).gather(self.patterns.tokens[:, 0])
         return (tokens + (f"@{self.first}" if self.style == "offset" else f"@lag{self.first}")).alias("feature")
 
+    def same_columns(self, other: Family) -> bool:
+        """Whether both have the same name, groups and patterns."""
+        if (self.name, self.groups, self.first) != (other.name, other.groups, other.first):
+            return False
+        return self.patterns.same(other.patterns) if self.patterns is not None else other.patterns is None
+
     def labels(self) -> list[str]:
         """The family's name in every group; length G."""
         return [self.name + group for group in self.groups]
@@ -96,7 +102,7 @@ class Family:
         return (self.coefficients @ blocks).reshape(pushed.shape)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Features:
     """The explicit feature map of an architecture on n texts: Θ(x, x') = Σ_r γ_r ⟨Φ_r(x), Φ_r(x')⟩.
 
@@ -153,9 +159,8 @@ class Features:
 
     def check_columns(self, other: Features) -> None:
         """Raises ShapeError unless both have the same families and columns."""
-        mine = [(family.name, family.columns) for family in self.families]
-        theirs = [(family.name, family.columns) for family in other.families]
-        if mine != theirs:
+        if len(self.families) != len(other.families) or not all(
+                mine.same_columns(theirs) for mine, theirs in zip(self.families, other.families, strict=True)):
             raise ShapeError("the two feature maps have different columns; make the features of new texts with "
                              "architecture.features(new_tokens, columns=features)")
 

@@ -10,11 +10,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tangentlens.data.tokens import Tokens, Vocabulary
+from tangentlens.errors import ShapeError
 
 ABSENT = -1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Patterns:
     """The d patterns of one shape that occur in the training texts, in sorted order.
 
@@ -31,6 +32,16 @@ class Patterns:
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    def same(self, other: Patterns | None) -> bool:
+        """Whether both stand for the same columns."""
+        if self is other:
+            return True
+        if other is None or self.shape != other.shape or not np.array_equal(self.keys, other.keys):
+            return False
+        if self.vocabulary is not other.vocabulary and self.vocabulary.strings != other.vocabulary.strings:
+            return False
+        return self.beginning.same(other.beginning) if self.beginning is not None else other.beginning is None
 
     @cached_property
     def tokens(self) -> NDArray[np.int64]:
@@ -65,6 +76,8 @@ def occurrences(tokens: Tokens, shape: tuple[int, ...], known: Patterns | None =
     Returns ids (total,), −1 where the pattern would leave its text or holds an unknown token (or, with `known`, is
     not among those patterns).
     """
+    if known is not None:
+        same_vocabulary(known.vocabulary, tokens.vocabulary)
     size = len(tokens.vocabulary)
     last = shifted(tokens, shape[-1])
     if len(shape) == 1:
@@ -79,6 +92,13 @@ def occurrences(tokens: Tokens, shape: tuple[int, ...], known: Patterns | None =
     ids[ids == len(known.keys)] = 0
     hit = known.keys[ids] == keys if len(known.keys) else np.zeros(len(keys), bool)
     return np.where(hit, ids, ABSENT), known
+
+
+def same_vocabulary(first: Vocabulary, second: Vocabulary) -> None:
+    """Raises ShapeError unless both are the same."""
+    if first is not second and first.strings != second.strings:
+        raise ShapeError("the two sets of texts have different vocabularies; tokenize the second with "
+                         "vocabulary=tokens.vocabulary")
 
 
 def shifted(tokens: Tokens, step: int) -> NDArray[np.int32]:

@@ -97,7 +97,7 @@ def check_options(architecture: Architecture) -> None:
                 check_number(f"{name}: {field.name}", number, zero=field.name == "bias_std")
         elif field.name in COUNTS:
             check_count(f"{name}: {field.name}", value)
-        elif field.name == "activation" and value is not None:
+        elif field.name == "activation" and (value is not None or field.default is not None):
             activation(value)
         elif field.name in CHOICES:
             choices = CHOICES[field.name] + (("last",) if field.name == "pooling" and name in LAST_STATE else ())

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from tangentlens.data.tokens import Tokens
-from tangentlens.errors import ShapeError
+from tangentlens.features.patterns import same_vocabulary
 from tangentlens.features.windows import Windows, pooling_weight
 
 Array = NDArray[np.float64]
@@ -29,9 +29,7 @@ def blocks(tokens: Tokens) -> Iterator[slice]:
 def kernel_by_blocks(tokens: Tokens, other: Tokens | None, block: Callable[[Tokens, Tokens], Array]) -> Array:
     """The (n, n') matrix whose blocks `block` computes; without `other`, the lower blocks mirror the upper ones."""
     right = tokens if other is None else other
-    if right.vocabulary is not tokens.vocabulary and right.vocabulary.strings != tokens.vocabulary.strings:
-        raise ShapeError("the two sets of texts have different vocabularies; tokenize the second with "
-                         "vocabulary=tokens.vocabulary")
+    same_vocabulary(tokens.vocabulary, right.vocabulary)
     kernel = np.zeros((len(tokens), len(right)))
     for rows in blocks(tokens):
         mine = tokens[rows]

@@ -70,7 +70,7 @@ class ElmanRNN(Architecture):
             left = np.maximum(side.lengths[:, None] - lags, 0)
             sides.append(np.minimum(left, 1) if self.pooling == "last"
                          else left * pooling_weight(side.lengths, self.pooling)[:, None])
-        return np.asarray((sides[0] * self._gamma(lags)) @ sides[1].T)
+        return np.asarray((sides[0] * np.minimum(self._gamma(lags), np.finfo(np.float64).max)) @ sides[1].T)
 
     def spectrum(self) -> pl.DataFrame:
         """See Architecture.spectrum: lags up to max_lag, as shares of a match at all of them."""

@@ -70,7 +70,8 @@ class LinearRNN(Architecture):
         if self.pooling == "last":
             left, right = np.minimum(left, 1), np.minimum(right, 1)
         weights = [pooling_weight(lengths, self.pooling) for lengths in (mine[0], theirs[0])]
-        bound = (left * self._gamma(orders) * weights[0][:, None]) @ (right * weights[1][:, None]).T
+        gamma = np.minimum(self._gamma(orders), np.finfo(np.float64).max)
+        bound = (left * gamma * weights[0][:, None]) @ (right * weights[1][:, None]).T
         return np.asarray(bound[np.ix_(mine[1], theirs[1])])
 
     def spectrum(self) -> pl.DataFrame:

@@ -35,8 +35,8 @@ class MatrixVector(Architecture):
     matrices: str = "diagonal"
     residual: bool = False
     pooling: str = "mean"
-    weight_std: float = 1.0
     vector_std: float = 1.0
+    weight_std: float = 1.0
     embedding_std: float = 1.0
     readout_std: float = 1.0
     train_embedding: bool = True

@@ -17,7 +17,7 @@ from tangentlens.learning.product import KernelProduct
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dynamics:
     """Dual coefficients a(t) of n training texts at T recorded moments, and what was measured there.
 

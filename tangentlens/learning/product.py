@@ -50,7 +50,7 @@ class KernelProduct:
             shared.append(_columns(block, ~rare, rows, entries > 1))
         stacked = sparse.csr_array(sparse.hstack(shared, format="csr")) if shared else sparse.csr_array((n, 0))
         self.forward = _row_blocks(stacked)
-        self.backward = _row_blocks(sparse.csr_array(stacked.T))
+        self.backward = _row_blocks(sparse.csr_array(stacked[:len(self.features)].T))
 
     @property
     def rows(self) -> int:
@@ -65,11 +65,10 @@ class KernelProduct:
     def __matmul__(self, duals: Array) -> Array:
         """Θ a for a of shape (n,) or (n, c); the result has one row for every training and extra text."""
         self.products += 1 if duals.ndim == 1 else duals.shape[1]
-        if len(duals) < self.rows:
-            duals = np.concatenate([duals, np.zeros((self.rows - len(duals), *duals.shape[1:]))])
-        pushed = _multiply(self.backward, np.ascontiguousarray(duals))
-        pulled = _multiply(self.forward, pushed)
-        return pulled + (self.own if duals.ndim == 1 else self.own[:, None]) * duals
+        n = len(self.features)
+        pulled = _multiply(self.forward, _multiply(self.backward, np.ascontiguousarray(duals)))
+        pulled[:n] += (self.own[:n] if duals.ndim == 1 else self.own[:n, None]) * duals
+        return pulled
 
     def largest_eigenvalue(self) -> float:
         """λ_max(Θ) by Lanczos, to a relative 1e-4."""
@@ -78,6 +77,8 @@ class KernelProduct:
             return float(np.linalg.eigvalsh((self @ np.eye(n))[:n])[-1]) if n else 0.0
         operator = LinearOperator((n, n), matvec=lambda x: (self @ x.ravel())[:n], dtype=np.float64)
         start = np.ones(n)
+        if not (self @ start)[:n].any():  # the entries of Θ are not negative, so this means Θ = 0
+            return 0.0
         return float(eigsh(operator, k=1, which="LA", tol=1e-4, v0=start, return_eigenvectors=False)[0])
 
 

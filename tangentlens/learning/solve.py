@@ -101,6 +101,8 @@ def _flow(recorder: Recorder, time: float | str | None, until_loss: float | None
     solver = GalerkinFlow(product, targets, 3 * tolerance)
     if solver.fastest == 0.0:
         return _still(recorder, chosen, end)
+    if until_loss is not None and recorder.rows[0][0] <= until_loss:
+        raise OptionError(f"the training loss starts at {recorder.rows[0][0]:.4g}; give an until_loss below that")
     search = Search(recorder, until_loss, best=time == "best", unit=1 / solver.fastest)
     for stops in _segments(1 / solver.fastest, end, chosen):
         path = solver.advance(stops)
@@ -111,10 +113,14 @@ def _flow(recorder: Recorder, time: float | str | None, until_loss: float | None
     moments = np.array(search.moments + ([math.inf] if np.isinf(end) and not search.wanted else []))
     say("refining")
     path = solver.refine(moments, tolerance)
+    if solver.error > tolerance:
+        warnings.warn(f"label scores are known to a relative {solver.error:.1g} only, not {tolerance:g}; "
+                      "choose a smaller time or a larger tolerance", stacklevel=4)
     if until_loss is not None:
         moments, path = _cut(solver, moments, path, until_loss)
+    kept = None if chosen is None else {*chosen.tolist(), float(moments[-1]), *search.least()}
     for moment, z in zip(moments, path, strict=True):
-        if chosen is None or moment == moments[-1] or moment in chosen:
+        if kept is None or float(moment) in kept:
             recorder.add(moment, solver.duals(z), solver.f(z))
     return recorder.finish("time", error=solver.error)
 
@@ -170,6 +176,10 @@ class Search:
     def wanted(self) -> bool:
         """Whether the end is not a time given beforehand."""
         return self.best or self.until_loss is not None
+
+    def least(self) -> list[float]:
+        """The moment of the least validation loss, if that is what is searched for."""
+        return [self.moments[int(np.nanargmin(self.held_out))]] if self.best else []
 
     def note(self, stops: Array, outputs: list[Array]) -> bool:
         """Notes the losses at some stops; True once the search is over."""

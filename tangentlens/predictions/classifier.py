@@ -60,6 +60,8 @@ class NTKClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         texts = Texts(_strings(X), np.asarray(y))
         everything = np.arange(len(texts)), np.empty(0, dtype=np.int64)
         rows, held = split(texts, self.validation, seed=self.seed) if self.time == "best" else everything
+        if self.time == "best" and not len(held):
+            raise DataError(f"{len(texts)} texts are too few to hold any out; give NTKClassifier(time=…) a number")
         network = MLP() if self.architecture is None else self.architecture
         tokens = tokenize(texts[rows], tokenizer=self.tokenizer, lowercase=self.lowercase, min_count=self.min_count)
         features = network.features(tokens)
@@ -79,7 +81,9 @@ class NTKClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         tokens = tokenize(list(_strings(X)), vocabulary=self.vocabulary_)
         features = self.network_.features(tokens, columns=self.trajectory_.features)
         f = self.trajectory_.decision(features, self.trajectory_.best)
-        return f[:, 0] if f.shape[1] == 1 else f
+        if len(self.classes_) > 2:
+            return f
+        return f[:, 0] if f.shape[1] == 1 else f[:, 1] - f[:, 0]
 
     def predict(self, X: Sequence[str]) -> NDArray[Any]:
         """The decided class of every text; (n,)."""

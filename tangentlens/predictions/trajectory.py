@@ -22,7 +22,7 @@ from tangentlens.predictions.scores import output_classes, score_table
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trajectory:
     """What an infinitely wide network has learned at every recorded step: label scores, and decisions as their sums.
 

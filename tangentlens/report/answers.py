@@ -45,7 +45,7 @@ def answer(architecture: Architecture, trajectory: Trajectory, found: Strongest,
         curves=dynamics.curves.rename({"step": "time"}),
         best_time=float(dynamics.steps[best]), time_reached=float(dynamics.steps[-1]),
         products=dynamics.products, features=trajectory.features.columns,
-        windowless=trajectory.features.windowless, seconds=seconds,
+        windowless=trajectory.features.windowless, seconds=seconds, error=dynamics.error,
     )
 
 

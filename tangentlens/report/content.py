@@ -64,7 +64,8 @@ class ArchitectureAnswer:
     curves: time, train_loss, train_accuracy, validation_loss, validation_accuracy (accuracies 0 to 1; null if absent).
     top and trajectories may have a column `order`, for families whose name stands for several orders.
     best_time: the time the scores above are taken at (best on validation). time_reached: the end of the trajectory.
-    products: sparse matrix products spent. features: columns of the feature map. windowless: texts without any window.
+    products: sparse matrix products spent. error: the solver's estimate of the relative error of the scores.
+    features: columns of the feature map. windowless: texts without any window.
     """
 
     name: str
@@ -79,6 +80,7 @@ class ArchitectureAnswer:
     features: int
     windowless: int
     seconds: float
+    error: float = 0.0
 
     def __post_init__(self) -> None:
         for name, columns in (("spectrum", SPECTRUM), ("top", TOP), ("trajectories", TRAJECTORIES), ("curves", CURVES)):
