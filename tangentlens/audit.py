@@ -125,6 +125,7 @@ class Settings:
     time: float | str | None = "best"
     steps: int | None = None
     learning_rate: float | str = "auto"
+    tolerance: float = 1e-2
 
     def __post_init__(self) -> None:
         if not 0 <= self.validation < 1:
@@ -153,7 +154,7 @@ def audit(texts: Texts, architectures: Sequence[Architecture] | None = None, *, 
     texts: with labels of two or more classes; architectures: by default MLP, CNN and tied SelfAttention.
     Settings: tokenizer, lowercase, min_count (see `tokenize`); validation (share held out to choose the time; with 0
     none is, and "best" means time 1,000), seed; loss (see `learn`); time (a number, or "best"), or steps and
-    learning_rate for gradient descent. progress: called with a line of text as work goes on.
+    learning_rate for gradient descent; tolerance (relative, of the label scores of a flow). progress: called with a line of text as work goes on.
     Raises DataError or OptionError. A learning rate above the critical one gives a warning, also among the notes.
 
     >>> import tangentlens as tl
@@ -243,7 +244,8 @@ def _one(architecture: Architecture, material: Material, options: Settings, say:
                            validation=validation)
     else:
         moment = UNVALIDATED if validation is None and options.time == "best" else options.time
-        trajectory = learn(features, labels, options.loss, time=moment, validation=validation, progress=say)
+        trajectory = learn(features, labels, options.loss, time=moment, validation=validation,
+                           tolerance=options.tolerance, progress=say)
     say("label scores")
     found: Strongest = strongest(trajectory, step=trajectory.best)
     seconds = clock.perf_counter() - started

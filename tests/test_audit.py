@@ -115,7 +115,7 @@ def test_files(found: tl.Audit, reviews: tl.Texts, tmp_path: Path) -> None:
     run = json.loads((tmp_path / "out/run.json").read_text("utf-8"))
     assert run["data"] == {"source": "the little grammar", "texts": 400, "skipped": 0, "sha256": reviews.fingerprint}
     assert run["settings"] == {"tokenizer": "words", "lowercase": False, "min_count": 1, "validation": 0.1, "seed": 0,
-                               "loss": None, "time": "best", "steps": None, "learning_rate": "auto"}
+                               "loss": None, "time": "best", "steps": None, "learning_rate": "auto", "tolerance": 0.01}
     assert run["architectures"] == [repr(architecture) for architecture in ARCHITECTURES]
     assert {"python", "tangentlens", "numpy", "scipy", "polars", "tokenizers"} == set(run["versions"])
     assert run["seconds"] > 0

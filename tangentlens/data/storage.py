@@ -29,7 +29,7 @@ def write_arrays(path: str | os.PathLike[str], about: dict[str, Any], arrays: Ar
     text = np.frombuffer(json.dumps(about, default=lambda number: number.item()).encode("utf-8"), dtype=np.uint8)
     try:
         with open(temporary, "xb") as file:
-            np.savez_compressed(file, allow_pickle=False, about=text, **arrays)
+            np.savez(file, allow_pickle=False, about=text, **arrays)
         os.replace(temporary, target)
     except OSError as error:
         raise OutputError(f"cannot write {target}: {error.strerror or error}; give another path") from error

@@ -23,7 +23,7 @@ GROWTH = 2  # vectors added at a time while time advances …
 REFINED = 3  # … and, at least, while the whole path is refined: one for every output
 RATIOS = 0.25, 0.75  # by which changes are taken to shrink from round to round
 ROUNDS = 12  # of refinement
-STEPPING = 10  # the share of the tolerance that a single step in time may err by is one in this
+STEPPING = 4  # the share of the tolerance that a single step in time may err by is one in this
 SPANNED = 1e-10  # a unit vector that projection leaves shorter than this lies in the basis
 DEPENDENT = 1e-8  # new vectors with a smaller share of squared norm depend on the others
 NULL = 1e-14  # a unit vector with a smaller share of the largest wᵀ Θ w lies in the null space of Θ
@@ -77,7 +77,7 @@ class GalerkinFlow:
         previous: Array | None = None
         while True:
             flow = self.reduced()
-            path = list(flow.path(self._padded(self.z), self.t, stops, self.tolerance / 10))
+            path = list(flow.path(self._padded(self.z), self.t, stops, self.tolerance / STEPPING))
             if previous is not None and _relative(path[-1], self._padded(previous)) < self.tolerance:
                 break
             if self.basis.shape[1] >= MOST or not self._enrich(flow, path, np.concatenate([[self.t], stops]), GROWTH):
@@ -89,8 +89,8 @@ class GalerkinFlow:
     def refine(self, stops: Array, tolerance: float) -> list[Array]:
         """The whole path again, from 0 through all stops, the basis growing by what is left out anywhere on it.
 
-        Rounds of growth change the end by d_1, d_2, d_3; if the changes go on to shrink by r, the larger of d_2 / d_1
-        and d_3 / d_2, what remains is d_3 r / (1 − r): the `error`. Rounds go on until it is below the tolerance.
+        Rounds of growth change the end by d_1, d_2, …; if the changes go on to shrink by r, the larger of the last two
+        ratios, what remains is d_k r / (1 − r): the `error`. Rounds go on until it is below the tolerance.
         """
         changes: list[float] = []
         growth = min(max(REFINED, self.targets.y.shape[1]), 8)
@@ -101,7 +101,7 @@ class GalerkinFlow:
             if previous is not None:
                 changes.append(_relative(path[-1], self._padded(previous[-1])))
                 self.error = _remaining(changes)
-                if len(changes) > 2 and self.error <= tolerance:
+                if len(changes) > 1 and self.error <= tolerance:
                     break
             if self.basis.shape[1] >= MOST:
                 self.error = max(self.error, changes[-1] if changes else np.inf)

@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tangentlens.learning.losses import Targets
-from tangentlens.learning.threads import parallel
+from tangentlens.learning.threads import parallel, workers
 
 Array = NDArray[np.float64]
+KEPT = 3  # steps for which a Jacobian serves while the error stays far below what is allowed
+SHARED = 2**20  # entries of F above which products with it are shared between processors
 BLOCK = 2**18  # entries of F that one thread bends at a time: they stay in its cache
 
 
@@ -31,7 +33,8 @@ class ReducedFlow:
 
     def f(self, z: Array) -> Array:
         """Outputs F z; shape (n, c)."""
-        return (self.outputs @ z).reshape(self.targets.y.shape)
+        parts = parallel(lambda rows: self.outputs[rows] @ z, self._blocks())
+        return np.concatenate(parts).reshape(self.targets.y.shape)
 
     def slope(self, f: Array) -> Array:
         """∂ℓ/∂f / n at outputs f; shape (n c,)."""
@@ -39,7 +42,15 @@ class ReducedFlow:
 
     def rate(self, f: Array) -> Array:
         """dz/dt at outputs f; shape (m,)."""
-        return -(self.outputs.T @ self.slope(f))
+        slope = self.slope(f)
+        parts = parallel(lambda rows: self.outputs[rows].T @ slope[rows], self._blocks())
+        return np.asarray(-np.add.reduce(parts))
+
+    def _blocks(self) -> list[slice]:
+        """One run of rows for every processor; a single one where there is too little work to share."""
+        rows, m = self.outputs.shape
+        size = -(-rows // workers()) if rows * m >= SHARED else rows
+        return [slice(low, low + size) for low in range(0, max(rows, 1), max(size, 1))]
 
     def modes(self, f: Array) -> tuple[Array, Array]:
         """Eigenvalues (m,) ≤ 0 and eigenvectors (m, m) of the Jacobian at outputs f."""
@@ -61,6 +72,7 @@ class ReducedFlow:
 
         The last stop may be infinite for the squared loss, whose flow comes to rest.
         """
+        modes, age = self.modes(self.f(z)), 0
         step = next((float(stop) for stop in stops if stop > t), t) - t
         for stop in stops:
             if np.isinf(stop):
@@ -68,7 +80,9 @@ class ReducedFlow:
                 return
             while t < stop:
                 f = self.f(z)
-                rate, modes = self.rate(f), self.modes(f)
+                rate = self.rate(f)
+                if age >= KEPT:
+                    modes, age = self.modes(f), 0
                 last = False
                 while True:
                     last = step >= stop - t
@@ -76,7 +90,11 @@ class ReducedFlow:
                     allowed = tolerance * max(float(np.linalg.norm(new)), 1e-300)
                     if error <= allowed:
                         break
+                    if age:  # an old Jacobian may be to blame
+                        modes, age = self.modes(f), 0
+                        continue
                     step = min(step, stop - t) * max(0.2, 0.9 * (allowed / error) ** 0.25)
+                age += 1 if error < allowed / 10 else KEPT
                 taken = min(step, stop - t)
                 t, z = (float(stop), new) if last else (t + taken, new)
                 step = max(step if last else 0.0, taken * min(4.0, 0.9 * (allowed / max(error, 1e-300)) ** 0.25))

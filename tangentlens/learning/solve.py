@@ -24,7 +24,7 @@ Progress = Callable[[str], None]
 AUTO_SHARE = 0.5  # learning_rate="auto" is this share of the critical rate
 SEGMENT = 3.0  # the flow advances by factors of this in time
 PER_SEGMENT = 4  # records in a segment
-PATIENCE = 1.01  # the search for the best time ends once validation loss is this far above its minimum
+PATIENCE = 1.003  # the search for the best time ends once validation loss is this far above its minimum
 LONGEST = 1e9  # … or after this many natural units of time
 SETTLED = 1e6  # natural units of time after which time = inf is taken
 
