@@ -154,7 +154,8 @@ def audit(texts: Texts, architectures: Sequence[Architecture] | None = None, *, 
     texts: with labels of two or more classes; architectures: by default MLP, CNN and tied SelfAttention.
     Settings: tokenizer, lowercase, min_count (see `tokenize`); validation (share held out to choose the time; with 0
     none is, and "best" means time 1,000), seed; loss (see `learn`); time (a number, or "best"), or steps and
-    learning_rate for gradient descent; tolerance (relative, of the label scores of a flow). progress: called with a line of text as work goes on.
+    learning_rate for gradient descent; tolerance (relative, of the label scores of a flow).
+    progress: called with a line of text as work goes on.
     Raises DataError or OptionError. A learning rate above the critical one gives a warning, also among the notes.
 
     >>> import tangentlens as tl
