@@ -13,14 +13,10 @@ from tangentlens.features.patterns import Patterns, occurrences
 from tangentlens.features.windows import Windows, pooling_weight
 
 
-def known_patterns(columns: Features | None, name: str, *, first: int = 0, shape: tuple[int, ...] = (0,)
-                   ) -> Patterns | None:
-    """The patterns that the family of that name, place and shape has in `columns`."""
-    if columns is None:
-        return None
-    for family in columns.families:
-        if family.name == name and family.first == first and family.patterns is not None and (
-                family.patterns.shape == shape):
+def known_patterns(columns: Features | None, shape: tuple[int, ...]) -> Patterns | None:
+    """The patterns of that shape in `columns`; families of one shape share theirs."""
+    for family in () if columns is None else columns.families:
+        if family.patterns is not None and family.patterns.shape == shape:
             return family.patterns
     return None
 
@@ -28,7 +24,7 @@ def known_patterns(columns: Features | None, name: str, *, first: int = 0, shape
 def token_family(tokens: Tokens, columns: Features | None, *, coefficient: float, pooling: str,
                  attention: Array | None = None) -> Family:
     """Family `token`: how often each token stands in each text, positions weighted by `attention` (total,) if given."""
-    ids, patterns = occurrences(tokens, (0,), known_patterns(columns, "token"))
+    ids, patterns = occurrences(tokens, (0,), known_patterns(columns, (0,)))
     shape = (len(tokens), len(patterns))
     raw = count_matrix(tokens.text_of_token, ids, shape)
     weight = pooling_weight(tokens.lengths, pooling)

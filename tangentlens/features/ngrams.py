@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tangentlens.data.tokens import Tokens
+from tangentlens.features.bag import known_patterns
 from tangentlens.features.counting import count_matrix
 from tangentlens.features.family import Family, Features
 from tangentlens.features.patterns import Patterns, occurrences
@@ -30,7 +31,7 @@ class NGrams:
     def family(self, order: int, coefficient: float) -> Family:
         """Family `n-gram` of one order."""
         tokens = self.tokens
-        ids, patterns = occurrences(tokens, tuple(range(order)), self._known(order))
+        ids, patterns = occurrences(tokens, tuple(range(order)), known_patterns(self.columns, tuple(range(order))))
         text = tokens.text_of_token
         if self.pooling == "last":
             starts = np.arange(len(tokens.ids)) == tokens.offsets[1:][text] - order
@@ -39,12 +40,6 @@ class NGrams:
         windows = np.maximum(tokens.lengths - order + 1, 0) if self.per_window else tokens.lengths
         return Family("n-gram", patterns, raw, pooling_weight(windows, self.pooling), np.array([[coefficient]]),
                       window=order)
-
-    def _known(self, order: int) -> Patterns | None:
-        for family in () if self.columns is None else self.columns.families:
-            if family.patterns is not None and family.patterns.shape == tuple(range(order)):
-                return family.patterns
-        return None
 
 
 def lag_family(tokens: Tokens, lag: int, coefficient: float, found: tuple[NDArray[np.int64], Patterns], pooling: str

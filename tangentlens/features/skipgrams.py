@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from tangentlens.features.bag import known_patterns
 from tangentlens.features.counting import count_matrix
 from tangentlens.features.family import Array, Family, Features
 from tangentlens.features.patterns import Patterns, occurrences
@@ -38,11 +39,5 @@ class Skipgrams:
 
     def _patterns(self, shape: tuple[int, ...]) -> tuple[NDArray[np.int64], Patterns]:
         if shape not in self.found:
-            self.found[shape] = occurrences(self.windows.tokens, shape, self._known(shape))
+            self.found[shape] = occurrences(self.windows.tokens, shape, known_patterns(self.columns, shape))
         return self.found[shape]
-
-    def _known(self, shape: tuple[int, ...]) -> Patterns | None:
-        for family in () if self.columns is None else self.columns.families:
-            if family.patterns is not None and family.patterns.shape == shape:
-                return family.patterns
-        return None

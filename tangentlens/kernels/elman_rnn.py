@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tangentlens.data.tokens import Tokens
+from tangentlens.features.bag import known_patterns
 from tangentlens.features.family import Features
 from tangentlens.features.ngrams import lag_family
 from tangentlens.features.patterns import occurrences
@@ -53,8 +54,7 @@ class ElmanRNN(Architecture):
 
     def features(self, tokens: Tokens, columns: Features | None = None) -> Features:
         """See Architecture.features. Lags up to max_lag; `truncation` bounds what is left out."""
-        known = None if columns is None else columns.families[0].patterns
-        found = occurrences(tokens, (0,), known)
+        found = occurrences(tokens, (0,), known_patterns(columns, (0,)))
         families = [lag_family(tokens, lag, float(self._gamma(np.array([lag]))[0]), found, self.pooling)
                     for lag in range(self.max_lag + 1)]
         return Features(tuple(families), len(tokens), int(np.sum(tokens.lengths == 0)), tokens.unknown)
