@@ -28,6 +28,7 @@ SPANNED = 1e-10  # a unit vector that projection leaves shorter than this lies i
 DEPENDENT = 1e-8  # new vectors with a smaller share of squared norm depend on the others
 NULL = 1e-14  # a unit vector with a smaller share of the largest wᵀ Θ w lies in the null space of Θ
 ROUNDING = 1e-13  # a residual with a smaller share of the slopes is zero
+UNRESOLVED = 0.01  # share of the tolerance below which the time steps decide
 MOST = 400  # basis vectors
 
 
@@ -90,7 +91,8 @@ class GalerkinFlow:
         """The whole path again, from 0 through all stops, the basis growing by what is left out anywhere on it.
 
         Rounds of growth change the end by d_1, d_2, …; if the changes go on to shrink by r, the larger of the last two
-        ratios, what remains is d_k r / (1 − r): the `error`. Rounds go on until it is below the tolerance.
+        ratios, what remains is d_k r / (1 − r): the `error`. Rounds go on until it is below the tolerance. It does not
+        see the error of the time steps, so it is never less than a hundredth of the tolerance.
         """
         changes: list[float] = []
         growth = min(max(REFINED, self.targets.y.shape[1]), 8)
@@ -110,6 +112,7 @@ class GalerkinFlow:
                 self.error = tolerance / STEPPING
                 break
             previous = path
+        self.error = max(self.error, UNRESOLVED * tolerance)
         self.z, self.t = path[-1], float(stops[-1])
         return path
 
