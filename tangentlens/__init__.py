@@ -1,5 +1,6 @@
 """TangentLens: which features a text network will learn from your data, said before it is trained."""
 
+from importlib import import_module
 from typing import Any
 
 from tangentlens.audit import Audit, audit, load
@@ -18,7 +19,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """NTKClassifier is imported when it is first used: it needs scikit-learn, an extra."""
+    """What needs an extra is imported on first use: NTKClassifier (sklearn), networks and verification (torch)."""
+    if name in ("networks", "verification"):
+        return import_module(f"tangentlens.{name}")
     if name != "NTKClassifier":
         raise AttributeError(f"module 'tangentlens' has no attribute {name!r}")
     try:

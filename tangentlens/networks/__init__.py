@@ -1,0 +1,12 @@
+"""The finite-width PyTorch twin of every architecture, in NTK parametrisation, and its training. Extra: torch."""
+
+try:
+    import torch as _torch  # noqa: F401
+except ModuleNotFoundError as error:
+    raise ImportError('tangentlens.networks needs PyTorch: pip install "tangentlens[torch]"') from error
+
+from tangentlens.networks.building import build
+from tangentlens.networks.training import Training, train
+from tangentlens.networks.twin import Plan, Twin
+
+__all__ = ["Plan", "Training", "Twin", "build", "train"]

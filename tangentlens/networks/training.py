@@ -1,0 +1,195 @@
+"""Training of finite networks on f − f_0, at the learning rate of the prediction."""
+
+from __future__ import annotations
+
+import os
+import time as clock
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from tangentlens.data.tokens import Tokens
+from tangentlens.errors import OptionError
+from tangentlens.kernels.architecture import check_count, check_number
+from tangentlens.learning.losses import Targets, encode
+from tangentlens.networks.checkpoints import Checkpoint
+from tangentlens.networks.twin import Twin
+
+Array = NDArray[np.float64]
+Progress = Callable[[int, int, float], None]
+SAVING = 30.0  # seconds between checkpoints
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """What was measured while a network was trained, at T recorded steps; the first is the start.
+
+    Shapes: steps (T,); probes (T, N, c): outputs on the probe texts minus those before training; curves: a table with
+    T rows: step, train_loss, train_accuracy, of f − f_0 on the training texts.
+    """
+
+    steps: NDArray[np.int64]
+    probes: Array
+    curves: pl.DataFrame
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How to train: full batches, or batches of batch_size texts in a seeded order; momentum is the heavy ball's."""
+
+    learning_rate: float
+    steps: int
+    momentum: float = 0.0
+    batch_size: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_number("learning_rate", self.learning_rate)
+        check_count("steps", self.steps)
+        if self.batch_size is not None:
+            check_count("batch_size", self.batch_size)
+        if not 0 <= self.momentum < 1:
+            raise OptionError(f"momentum must be at least 0 and below 1, not {self.momentum!r}")
+
+    def batch(self, step: int, texts: int) -> NDArray[np.int64]:
+        """The texts of step 1, 2, …: every epoch has its own seeded order, so resuming needs no random state."""
+        size = min(self.batch_size or texts, texts)
+        per_epoch = -(-texts // size)
+        epoch, place = divmod(step - 1, per_epoch)
+        order = np.random.default_rng([self.seed, epoch]).permutation(texts)
+        return np.sort(order[place * size:(place + 1) * size])
+
+
+def train(network: nn.Module, tokens: Tokens, labels: Any, *, learning_rate: float, steps: int,
+          loss: str | None = None, momentum: float = 0.0, batch_size: int | None = None, seed: int = 0,
+          record: Iterable[int] | None = None, probes: Tokens | None = None,
+          checkpoint: str | os.PathLike[str] | None = None, progress: Progress | None = None) -> Training:
+    """Trains a network in place on f − f_0: θ ← θ + v, v ← momentum · v − η ∇ (1/n) Σ ℓ(y, f − f_0).
+
+    network: a twin, or any module that maps Tokens to outputs (n, c); tokens, labels: n training texts; learning_rate:
+    η, best that of the prediction (`trajectory.dynamics.learning_rate`); steps, momentum: as in `learn`; batch_size:
+    None for full batches; record: steps to record (by default about 40); probes: texts on which outputs are recorded;
+    checkpoint: a .safetensors file, written every half minute and when interrupted; if it exists, training goes on
+    from it, with the same result to the last bit on a CPU; progress: called with (step, steps, training loss).
+    Raises OptionError or DataError.
+
+    >>> import tangentlens as tl
+    >>> tokens = tl.Tokens.from_ids([[0, 1], [2, 1], [0, 0]])
+    >>> network = tl.networks.build(tl.MLP(), vocabulary_size=3, width=32)
+    >>> done = train(network, tokens, ["good", "bad", "good"], learning_rate=1.0, steps=50)
+    >>> done.curves["train_loss"][0] > done.curves["train_loss"][-1]
+    True
+    """
+    schedule = Schedule(learning_rate, steps, momentum, batch_size, seed)
+    targets = encode(labels, loss, texts=len(tokens))
+    run = _Run(network, tokens, targets, schedule, probes if probes is not None else tokens[:0])
+    wanted = _wanted(steps, record)
+    file = None if checkpoint is None else Checkpoint(checkpoint, run.about(wanted))
+    if file is None or not file.exists():
+        run.record(0)
+    else:
+        file.restore(run)
+    return _loop(run, wanted, file, progress or (lambda step, steps, loss: None))
+
+
+def _loop(run: _Run, wanted: set[int], file: Checkpoint | None, progress: Progress) -> Training:
+    saved = clock.monotonic()
+    try:
+        while run.step < run.schedule.steps:
+            run.advance()
+            if run.step in wanted:
+                run.record(run.step)
+            progress(run.step, run.schedule.steps, run.loss)
+            if file is not None and clock.monotonic() - saved > SAVING:
+                file.save(run)
+                saved = clock.monotonic()
+    finally:
+        if file is not None:
+            file.save(run)
+    return run.finish()
+
+
+def _wanted(steps: int, record: Iterable[int] | None) -> set[int]:
+    chosen = set(np.unique(np.geomspace(1, steps, 40).round()).astype(int).tolist()) if record is None else set(record)
+    if any(step < 0 or step > steps for step in chosen):
+        raise OptionError(f"record names steps outside of 0 … {steps}")
+    return chosen | {steps}
+
+
+class _Run:
+    """The state of a training: network, velocity, outputs before training, and what was recorded."""
+
+    def __init__(self, network: nn.Module, tokens: Tokens, targets: Targets, schedule: Schedule, probes: Tokens
+                 ) -> None:
+        self.network, self.tokens, self.targets, self.schedule = network, tokens, targets, schedule
+        self.parameters = {name: p for name, p in network.named_parameters() if p.requires_grad}
+        self.velocity = {name: torch.zeros_like(p) for name, p in self.parameters.items()} if schedule.momentum else {}
+        self.step, self.loss = 0, float("nan")
+        self.full = schedule.batch_size is None or schedule.batch_size >= len(tokens)
+        self.texts, self.probes = self._planned(tokens), self._planned(probes)
+        self.start = {"texts": self.outputs(self.texts), "probes": self.outputs(self.probes)}
+        self.recorded: dict[str, list[Any]] = {"steps": [], "probes": [], "curves": []}
+
+    def about(self, wanted: set[int]) -> dict[str, Any]:
+        """What must be equal for a checkpoint to belong to this training."""
+        return {"network": type(self.network).__name__, "schedule": vars(self.schedule), "record": sorted(wanted),
+                "shapes": {name: list(p.shape) for name, p in self.parameters.items()},
+                "architecture": repr(getattr(self.network, "architecture", "")), "loss": self.targets.loss.name,
+                "classes": list(map(str, self.targets.classes)), "texts": _digest(self.tokens, self.targets.index)}
+
+    def _planned(self, tokens: Tokens) -> Any:
+        return self.network.plan(self.network.checked(tokens)) if isinstance(self.network, Twin) else tokens
+
+    def outputs(self, texts: Any) -> Array:
+        """Outputs (n, c) without gradients, float64."""
+        with torch.no_grad():
+            return np.asarray(self.network(texts).detach().to("cpu", torch.float64).numpy())
+
+    def advance(self) -> None:
+        """One step of gradient descent."""
+        self.step += 1
+        rows = slice(None) if self.full else self.schedule.batch(self.step, len(self.tokens))
+        texts = self.texts if self.full else self._planned(self.tokens[rows])
+        f: Tensor = self.network(texts)
+        change = f.detach().to("cpu", torch.float64).numpy() - self.start["texts"][rows]
+        y = self.targets.y[rows]
+        self.loss = float(np.mean(self.targets.loss.value(change, y)))
+        slope = torch.as_tensor(self.targets.loss.slope(change, y) / len(y)).to(f)
+        gradients = torch.autograd.grad(f, list(self.parameters.values()), slope, allow_unused=True)
+        with torch.no_grad():
+            for (name, parameter), gradient in zip(self.parameters.items(), gradients, strict=True):
+                if gradient is None:
+                    continue
+                if self.velocity:
+                    self.velocity[name].mul_(self.schedule.momentum).sub_(gradient, alpha=self.schedule.learning_rate)
+                    parameter.add_(self.velocity[name])
+                else:
+                    parameter.sub_(gradient, alpha=self.schedule.learning_rate)
+
+    def record(self, step: int) -> None:
+        """Measures probes, loss and accuracy."""
+        f = self.outputs(self.texts) - self.start["texts"]
+        self.recorded["steps"].append(step)
+        self.recorded["probes"].append(self.outputs(self.probes) - self.start["probes"])
+        self.recorded["curves"].append((self.targets.mean_loss(f), self.targets.accuracy(f)))
+
+    def finish(self) -> Training:
+        """What was recorded."""
+        steps = np.array(self.recorded["steps"], dtype=np.int64)
+        names = {"train_loss": pl.Float64, "train_accuracy": pl.Float64}
+        rows = [tuple(map(float, row)) for row in self.recorded["curves"]]
+        curves = pl.DataFrame(rows, schema=names, orient="row").insert_column(0, pl.Series("step", steps))
+        return Training(steps, np.stack(self.recorded["probes"]), curves, self.schedule.learning_rate)
+
+
+def _digest(tokens: Tokens, index: NDArray[np.int64]) -> str:
+    parts = (tokens.ids, tokens.offsets, index)
+    return sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).hexdigest()
