@@ -1,6 +1,6 @@
 # Every target works in a fresh clone: .venv is created on first use and again when the pins change.
 PYTHON ?= python3
-EXTRAS ?= dev,demo
+EXTRAS ?= dev,demo,torch
 comma := ,
 INSTALLED := .venv/.installed-$(subst $(comma),-,$(EXTRAS))
 

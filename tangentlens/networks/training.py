@@ -24,6 +24,7 @@ from tangentlens.networks.twin import Twin
 
 Array = NDArray[np.float64]
 Progress = Callable[[int, int, float], None]
+Watch = Callable[[int], None]
 SAVING = 30.0  # seconds between checkpoints
 
 
@@ -71,12 +72,14 @@ class Schedule:
 def train(network: nn.Module, tokens: Tokens, labels: Any, *, learning_rate: float, steps: int,
           loss: str | None = None, momentum: float = 0.0, batch_size: int | None = None, seed: int = 0,
           record: Iterable[int] | None = None, probes: Tokens | None = None,
-          checkpoint: str | os.PathLike[str] | None = None, progress: Progress | None = None) -> Training:
+          watch: Watch | None = None, checkpoint: str | os.PathLike[str] | None = None,
+          progress: Progress | None = None) -> Training:
     """Trains a network in place on f − f_0: θ ← θ + v, v ← momentum · v − η ∇ (1/n) Σ ℓ(y, f − f_0).
 
     network: a twin, or any module that maps Tokens to outputs (n, c); tokens, labels: n training texts; learning_rate:
     η, best that of the prediction (`trajectory.dynamics.learning_rate`); steps, momentum: as in `learn`; batch_size:
-    None for full batches; record: steps to record (by default about 40); probes: texts on which outputs are recorded;
+    None for full batches; record: steps to record (by default about 40, and the start); probes: texts on which outputs
+    are recorded; watch: called with the step at every record, to measure anything else;
     checkpoint: a .safetensors file, written every half minute and when interrupted; if it exists, training goes on
     from it, with the same result to the last bit on a CPU; progress: called with (step, steps, training loss).
     Raises OptionError or DataError.
@@ -91,6 +94,7 @@ def train(network: nn.Module, tokens: Tokens, labels: Any, *, learning_rate: flo
     schedule = Schedule(learning_rate, steps, momentum, batch_size, seed)
     targets = encode(labels, loss, texts=len(tokens))
     run = _Run(network, tokens, targets, schedule, probes if probes is not None else tokens[:0])
+    run.watch = watch or run.watch
     wanted = _wanted(steps, record)
     file = None if checkpoint is None else Checkpoint(checkpoint, run.about(wanted))
     if file is None or not file.exists():
@@ -137,6 +141,7 @@ class _Run:
         self.texts, self.probes = self._planned(tokens), self._planned(probes)
         self.start = {"texts": self.outputs(self.texts), "probes": self.outputs(self.probes)}
         self.recorded: dict[str, list[Any]] = {"steps": [], "probes": [], "curves": []}
+        self.watch: Watch = lambda step: None
 
     def about(self, wanted: set[int]) -> dict[str, Any]:
         """What must be equal for a checkpoint to belong to this training."""
@@ -180,6 +185,7 @@ class _Run:
         self.recorded["steps"].append(step)
         self.recorded["probes"].append(self.outputs(self.probes) - self.start["probes"])
         self.recorded["curves"].append((self.targets.mean_loss(f), self.targets.accuracy(f)))
+        self.watch(step)
 
     def finish(self) -> Training:
         """What was recorded."""

@@ -1,7 +1,7 @@
 """Answers to terminal tables (`print_report`) and one self-contained HTML page (`write_page`)."""
 
-from tangentlens.report.content import ArchitectureAnswer, DataGlance, Report
+from tangentlens.report.content import ArchitectureAnswer, DataGlance, Report, VerifiedAnswer
 from tangentlens.report.page import write_page
 from tangentlens.report.terminal import print_report
 
-__all__ = ["ArchitectureAnswer", "DataGlance", "Report", "print_report", "write_page"]
+__all__ = ["ArchitectureAnswer", "DataGlance", "Report", "VerifiedAnswer", "print_report", "write_page"]

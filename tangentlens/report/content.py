@@ -15,6 +15,11 @@ LENGTHS = ("low", "high", "class", "texts")
 SPECTRUM = ("family", "order", "coefficient", "share")
 TOP = ("family", "feature", "class", "score", "count", "count_in_class", "half_step")
 TRAJECTORIES = ("family", "feature", "class", "time", "score")
+SCATTER = ("family", "feature", "class", "predicted", "trained", "low", "high")
+PATHS = ("family", "feature", "class", "step", "predicted", "trained", "low", "high")
+ERRORS = ("family", "width", "error", "low", "high")
+SLOPES = ("family", "slope", "low", "high", "error_narrowest", "error_widest")
+OWN = ("step", "total", "fluctuation", "drift_error", "drift")
 CURVES = ("time", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 
 
@@ -88,14 +93,55 @@ class ArchitectureAnswer:
 
 
 @dataclass(frozen=True)
+class VerifiedAnswer:
+    """An architecture's prediction beside networks that were really trained.
+
+    name: as in ArchitectureAnswer. texts, tokens: size of the sample that the networks were trained on, tokens being
+    its vocabulary; steps, time: of gradient descent, and the time it reached; widths, seeds: of the networks.
+    scatter: per feature the label score at the last step: predicted, and trained: mean, low and high (least and
+        largest) over the seeds of the widest networks. correlation: Pearson's, of predicted and trained there.
+    paths: the same over all recorded steps, for a few features of every family.
+    errors: per family and width the relative L2 error of single networks' label scores: error (root mean square over
+        seeds), low, high (least and largest seed). slopes: per family the slope of log error against log width with
+        its 95 % interval; theory says −1/2.
+    own: at every recorded step of one network: total error, its parts fluctuation (of the kernel at the start) and
+        drift_error (the kernel changes while training), and the drift of the kernel itself; own_width: its width.
+    """
+
+    name: str
+    texts: int
+    tokens: int
+    steps: int
+    time: float
+    widths: tuple[int, ...]
+    seeds: int
+    correlation: float
+    scatter: pl.DataFrame
+    paths: pl.DataFrame
+    errors: pl.DataFrame
+    slopes: pl.DataFrame
+    own: pl.DataFrame
+    own_width: int
+    seconds: float
+
+    def __post_init__(self) -> None:
+        for name, columns in (("scatter", SCATTER), ("paths", PATHS), ("errors", ERRORS), ("slopes", SLOPES),
+                              ("own", OWN)):
+            _require(f"VerifiedAnswer.{name}", getattr(self, name), columns)
+
+
+@dataclass(frozen=True)
 class Report:
-    """Everything a terminal summary or a page shows. notes: warnings. settings: what run.json holds."""
+    """Everything a terminal summary or a page shows. notes: warnings. settings: what run.json holds. verified: what
+    trained networks say, for some of the architectures.
+    """
 
     title: str
     data: DataGlance
     architectures: tuple[ArchitectureAnswer, ...]
     notes: tuple[str, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
+    verified: tuple[VerifiedAnswer, ...] = ()
 
     def __post_init__(self) -> None:
         names = [answer.name for answer in self.architectures]
