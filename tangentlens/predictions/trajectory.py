@@ -116,8 +116,8 @@ class Trajectory:
 def learn(features: Features, labels: Any, loss: str | None = None, *, learning_rate: float | str = "auto",
           steps: int | None = None, momentum: float = 0.0, time: float | str | None = None,
           until_loss: float | None = None, record: Iterable[float] | None = None,
-          validation: tuple[Features, Any] | None = None, tolerance: float = 1e-3, progress: Progress | None = None
-          ) -> Trajectory:
+          validation: tuple[Features, Any] | None = None, tolerance: float = 1e-3, initial: str = "zero",
+          progress: Progress | None = None) -> Trajectory:
     """Learns from n texts: gradient descent for `steps`, or gradient flow to a `time`.
 
     Descent: a ← a − (η/n) ∂ℓ/∂f(Θ a); flow: da/dt = −(1/n) ∂ℓ/∂f(Θ a); both from a = 0, through sparse products.
@@ -129,6 +129,8 @@ def learn(features: Features, labels: Any, loss: str | None = None, *, learning_
     or until_loss, the training loss to end at; tolerance: relative, of the label scores at the end.
     record: steps or times to record (by default about 40, at growing distances); validation: (features, labels) of
     texts held out, their features made with columns=; progress: called with a line of text now and then.
+    initial: "zero", networks are trained on f − f_0; or for the squared loss "prior", f_0 is kept: the trajectory is
+    then the mean over such networks, in the same numbers, and `tl.prior_variance` gives their variance.
 
     Raises OptionError, DataError or ShapeError. A learning rate above the critical one gives a warning.
 
@@ -147,8 +149,17 @@ def learn(features: Features, labels: Any, loss: str | None = None, *, learning_
     if time is not None and until_loss is not None:
         raise OptionError("give either time= or until_loss=, not both")
     recorder = start(features, labels, loss, validation)
+    _check_initial(initial, recorder.targets.loss.name)
     if continuous:
         return Trajectory(features, flow(recorder, time=time, until_loss=until_loss, record=record,
                                          tolerance=tolerance, progress=progress))
     return Trajectory(features, descend(recorder, steps=1000 if steps is None else steps, learning_rate=learning_rate,
                                         momentum=momentum, record=record))
+
+
+def _check_initial(initial: str, loss: str) -> None:
+    if initial not in ("zero", "prior"):
+        raise OptionError(f'initial must be "zero" or "prior", not {initial!r}')
+    if initial == "prior" and loss != "squared":
+        raise OptionError(f'initial="prior" needs loss="squared", not "{loss}": only there do outputs stay Gaussian, '
+                          "with the mean that is learned here and the variance of tl.prior_variance")
