@@ -1,0 +1,149 @@
+"""Claim, the paper's central figure: over the epochs, label scores of positive tokens rise, of negative ones fall, and
+trained networks do what the infinitely wide ones are predicted to do.
+
+Full-batch gradient descent on SST (all of it) and on short IMDB reviews; the label score of a token is the response
+f(a) − f_0(a) to the one-token text, averaged over seeds.
+
+Command: python -m reproduce.score_curves [--data ../shared/data/sst] [--output reproduce/results] [--work DIR]
+         [--rows N] [--only SST|IMDB] [--width 256] [--seeds 3]
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from rich.console import Console
+
+import tangentlens as tl
+from reproduce.pictures import curves_picture
+from reproduce.sheet import Sheet, number, save, text
+from reproduce.sst import DATA, Groups, Split, groups, load
+from reproduce.sst_label_scores import RESULTS
+from tangentlens.data.storage import read_arrays, write_arrays
+from tangentlens.kernels import describe
+from tangentlens.verification import foretell
+
+STEPS = 200
+RECORD = (1, 2, 5, 10, 20, 50, 100, 150, 200)
+FALL = 0.9
+IMDB = (1500, 120)  # reviews, and the most tokens in one
+CASES: tuple[tl.Architecture, ...] = (
+    tl.MLP(), tl.CNN(), tl.SelfAttention(scores="tied"), tl.MatrixVector(residual=True), tl.LinearRNN(),
+)
+SHOWN = {
+    "data": ("data", text), "architecture": ("architecture", text), "step": ("epoch", number(",d")),
+    "positive_predicted_share": ("pos. > 0,\npredicted", number(".1%")),
+    "positive_trained_share": ("pos. > 0,\ntrained", number(".1%")),
+    "negative_predicted_share": ("neg. < 0,\npredicted", number(".1%")),
+    "negative_trained_share": ("neg. < 0,\ntrained", number(".1%")),
+    "neutral_predicted": ("neutral f,\npredicted", number(".2e")),
+    "neutral_trained": ("neutral f,\ntrained", number(".2e")),
+    "correlation": ("corre-\nlation", number(".3f")),
+}
+Array = NDArray[np.float64]
+
+
+def data(folder: Path, rows: int | None) -> Iterator[tuple[str, Split]]:
+    """SST, and reviews of at most so many tokens."""
+    yield "SST", load(folder, rows)[0]
+    reviews = tl.movie_reviews()
+    lengths = tl.tokenize(reviews).lengths
+    short = reviews[np.flatnonzero(lengths <= IMDB[1])].sample(min(IMDB[0], rows or IMDB[0]))
+    positive = sorted(short.classes)[-1]
+    labelled = tl.read_texts(list(short.texts), [int(label == positive) for label in short.labels])
+    yield "IMDB", Split(labelled, tl.tokenize(labelled))
+
+
+def responses(case: tl.Architecture, split: Split, options: argparse.Namespace) -> tuple[Array, Array, list[int]]:
+    """Responses to all one-token texts, predicted and trained (mean over seeds); (T, v) each."""
+    size = len(split.tokens.vocabulary)
+    probes = tl.Tokens(np.arange(size, dtype=np.int32), np.arange(size + 1), split.tokens.vocabulary)
+    material = foretell(case, split.tokens, split.labels, steps=STEPS, fall=FALL, record=RECORD, most=1)
+    asked = case.features(probes, columns=material.trajectory.features)
+    steps = range(1, len(material.steps))
+    predicted = np.stack([material.trajectory.decision(asked, step)[:, 0] for step in steps])
+    trained = []
+    for seed in range(options.seeds):
+        path = options.work and options.work / f"{type(case).__name__}-{size}-{options.width}-{seed}.npz"
+        if not path or not path.exists():
+            network = tl.networks.build(case, vocabulary_size=size, width=options.width, seed=seed)
+            done = tl.networks.train(network, split.tokens, split.labels, learning_rate=material.rate, steps=STEPS,
+                                     record=RECORD, probes=probes)
+            found = done.probes[1:, :, 0]
+            if path:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_arrays(path, {"kind": "responses"}, {"responses": found})
+        else:
+            found = read_arrays(path)[1]["responses"]
+        trained.append(found)
+    return predicted, np.mean(trained, axis=0), material.steps[1:]
+
+
+def rows_of(predicted: Array, trained: Array, steps: Sequence[int], tokens: Groups) -> list[dict[str, Any]]:
+    """One row per recorded epoch."""
+    rows = []
+    polar = tokens.positive | tokens.negative
+    for step, first, second in zip(steps, predicted, trained, strict=True):
+        row: dict[str, Any] = {"step": step}
+        for kind, f in (("predicted", first), ("trained", second)):
+            row |= {f"positive_{kind}_share": np.mean(f[tokens.positive] > 0),
+                    f"negative_{kind}_share": np.mean(f[tokens.negative] < 0)}
+            row |= {f"{group}_{kind}": np.mean(f[mask]) for group, mask in vars(tokens).items()}
+        row["correlation"] = np.corrcoef(first[polar], second[polar])[0, 1]
+        rows.append({key: value if key == "step" else float(value) for key, value in row.items()})
+    return rows
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parses, trains, prints and saves."""
+    parser = argparse.ArgumentParser(prog="python -m reproduce.score_curves")
+    parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--work", type=Path, help="keep responses of finished networks here, and go on from them")
+    parser.add_argument("--rows", type=int, help="draw so many training texts, for a quick trial")
+    parser.add_argument("--only", choices=("SST", "IMDB"))
+    parser.add_argument("--width", type=int, default=256)
+    parser.add_argument("--seeds", type=int, default=3)
+    options = parser.parse_args(arguments)
+    rows, notes = [], []
+    for name, split in data(options.data, options.rows):
+        if options.only in (None, name):
+            tokens, curves = groups(split), {}
+            for case in CASES:
+                found = rows_of(*responses(case, split, options), tokens)
+                rows += [{"data": name, "architecture": describe(case), **row} for row in found]
+                curves[describe(case)] = pl.DataFrame(found)
+                print(rows[-1], flush=True)
+            size = f"{len(split.texts):,} texts, {len(split.tokens.vocabulary):,} distinct tokens"
+            notes.append(f"{name}: {size}; {tokens}.")
+            curves_picture(curves, options.output / f"score_curves_{name.lower()}.png")
+    notes.append(
+        f"Networks of width {options.width}, mean over {options.seeds} seeds; {STEPS} steps of full-batch gradient "
+        "descent (one step is one epoch), to the time at which the predicted loss has fallen by 10 %, or to a quarter of the "
+        "critical learning rate. correlation: Pearson's, of predicted and trained responses over the positive and "
+        f"negative tokens. Largest gap between a predicted and a trained share: {_gaps(rows)}.")
+    sheet = Sheet("Label scores over the epochs, predicted and trained", rows, SHOWN, notes)
+    sheet.print(Console(width=150))
+    command = f"python -m reproduce.score_curves --data {shlex.quote(str(options.data))}"
+    command += f" --width {options.width} --seeds {options.seeds}" + (f" --rows {options.rows}" if options.rows else "")
+    save({"score_curves": sheet}, options.output, "score_curves", command=command)
+
+
+def _gaps(rows: Sequence[dict[str, Any]]) -> str:
+    """The largest gap of every architecture, in points."""
+    table = pl.DataFrame(rows)
+    gap = pl.max_horizontal(*((pl.col(f"{group}_predicted_share") - pl.col(f"{group}_trained_share")).abs()
+                              for group in ("positive", "negative")))
+    found = table.group_by("data", "architecture", maintain_order=True).agg(gap.max().alias("gap"))
+    return "; ".join(f"{row['data']} {row['architecture']} {100 * row['gap']:.1f} points" for row in found.to_dicts())
+
+
+if __name__ == "__main__":
+    main()
