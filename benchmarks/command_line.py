@@ -24,11 +24,13 @@ SHOWN = {
 def commands(data: Path) -> list[list[str]]:
     """The commands to measure, each without its --output."""
     sst = ["audit", str(data / "train.csv"), "--text", "text", "--label", "label"]
-    three = ["MLP", "CNN", "SelfAttention:scores=tied"]
+    three = [part for name in ("MLP", "CNN", "SelfAttention:scores=tied") for part in ("--architecture", name)]
+    rest = [part for name in ("MatrixVector", "LinearRNN", "ElmanRNN") for part in ("--architecture", name)]
     return [
-        [*sst, *(part for name in three for part in ("--architecture", name))],
+        [*sst, *three],
         ["demo", "--architecture", "MLP"],
         ["demo"],
+        ["demo", *three, *rest],
     ]
 
 

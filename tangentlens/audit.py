@@ -5,13 +5,12 @@ texts → tokens → features → learning → label scores → report, for ever
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import time as clock
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -27,12 +26,14 @@ from tangentlens.errors import DataError, OptionError, nearest
 from tangentlens.kernels import CNN, MLP, Architecture, SelfAttention, describe
 from tangentlens.predictions import Trajectory, learn
 from tangentlens.predictions.strongest import Strongest, strongest
-from tangentlens.report import ArchitectureAnswer, Report, write_page
+from tangentlens.report import ArchitectureAnswer, Report, VerifiedAnswer, write_page
 from tangentlens.report.answers import answer, glance
 from tangentlens.report.files import explained, staged
 from tangentlens.report.notes import notes_on
 from tangentlens.report.page import render
-from tangentlens.report.state import State, read_state
+from tangentlens.report.results import as_json, result
+from tangentlens.report.state import State, read_state, read_verified
+from tangentlens.report.verified import errors_table, scores_table, verified_result
 
 Progress = Callable[[str], None]
 DEFAULT_ARCHITECTURES: tuple[Architecture, ...] = (MLP(), CNN(), SelfAttention(scores="tied"))
@@ -59,26 +60,37 @@ class Audit:
         write_page(self.content, path)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Writes audit.html, scores.parquet, run.json and state.npz, all or none. Raises OutputError."""
+        """Writes audit.html, scores.parquet, run.json and state.npz, all or none, and once networks have been trained
+        (see `verified`) verified.parquet and verified-errors.parquet. Raises OutputError.
+        """
         with staged(folder) as stage:
             self.write(stage)
 
     def write(self, stage: Path) -> None:
-        """Writes the four files into the stage of a folder of results; see `staged`. Raises OutputError."""
+        """Writes the files into the stage of a folder of results; see `staged`. Raises OutputError."""
         with explained(stage.parent):
             (stage / "audit.html").write_bytes(render(self.content).encode())
             self.table.write_parquet(stage / "scores.parquet")
+            if self.content.verified:
+                scores_table(self.content.verified).write_parquet(stage / "verified.parquet")
+                errors_table(self.content.verified).write_parquet(stage / "verified-errors.parquet")
             State(self.tokens, self.architectures, self.trajectories, self.content).write(stage / "state.npz")
             (stage / "run.json").write_bytes(f"{self.to_json()}\n".encode("utf-8", "backslashreplace"))
 
     def summary(self) -> dict[str, Any]:
         """What run.json holds: every setting, versions, the data's fingerprint, and the main results."""
-        return self.content.settings | {"results": [_result(answered) for answered in self.content.architectures],
-                                        "notes": list(self.content.notes)}
+        content = self.content
+        verified = {"verified": [verified_result(answered) for answered in content.verified]}
+        return content.settings | {"results": [result(answered) for answered in content.architectures],
+                                   "notes": list(content.notes)} | (verified if content.verified else {})
 
     def to_json(self) -> str:
         """The summary as JSON text; numbers that are not finite become null."""
-        return json.dumps(_finite(self.summary()), indent=2, ensure_ascii=False, allow_nan=False, default=str)
+        return as_json(self.summary())
+
+    def verified(self, answers: Sequence[VerifiedAnswer]) -> Audit:
+        """The same audit with what trained networks say beside it: answers are those of `tl.verification.verify`."""
+        return replace(self, content=replace(self.content, verified=tuple(answers)))
 
     def __repr__(self) -> str:
         return f"Audit({self.content.data.texts} texts, {', '.join(map(describe, self.architectures))})"
@@ -103,13 +115,13 @@ def _load_audit(folder: Path) -> Audit:
         found = strongest(trajectory, step=trajectory.best)
         answers.append(answer(architecture, trajectory, found, seconds=seconds, spectrum=architecture.spectrum()))
         tables.append(_named(found.scores, architecture))
-    content = Report(about["title"], data, tuple(answers), tuple(about["notes"]), about["settings"])
+    content = Report(about["title"], data, tuple(answers), tuple(about["notes"]), about["settings"],
+                     read_verified(about))
     return Audit(content, tuple(architectures), tuple(trajectories), tokens, pl.concat(tables))
 
 
 def _named(scores: pl.DataFrame, architecture: Architecture) -> pl.DataFrame:
-    name = pl.lit(describe(architecture)).alias("architecture")
-    return scores.select(name, pl.exclude("order", "block", "column"))
+    return scores.select(pl.lit(describe(architecture)).alias("architecture"), pl.all())
 
 
 @dataclass(frozen=True)
@@ -164,10 +176,8 @@ def audit(texts: Texts, architectures: Sequence[Architecture] | None = None, *, 
     True
     """
     options = Settings.named(settings)
-    chosen = _chosen(architectures)
+    chosen = choose(architectures)
     names = [describe(architecture) for architecture in chosen]
-    if len(set(names)) < len(names):
-        raise OptionError(f"the architecture {max(names, key=names.count)} is given twice; leave one out")
     if not isinstance(texts, Texts):
         raise DataError(f"audit needs Texts, not a {type(texts).__name__}; make them with tl.read_texts(texts, labels)")
     if len(texts.classes) < 2:
@@ -217,11 +227,15 @@ def _material(texts: Texts, options: Settings) -> Material:
     return Material(train, held, tokens, tokenize(held, vocabulary=tokens.vocabulary), rows)
 
 
-def _chosen(architectures: Sequence[Architecture] | None) -> tuple[Architecture, ...]:
+def choose(architectures: Sequence[Architecture] | None) -> tuple[Architecture, ...]:
+    """These architectures, or the default ones for none. Raises OptionError for what is none, or is given twice."""
     chosen = (architectures,) if isinstance(architectures, Architecture) else tuple(architectures or ())
     for one in chosen:
         if not isinstance(one, Architecture):
             raise OptionError(f"architectures are objects such as tl.MLP(), not {one!r}")
+    names = [describe(architecture) for architecture in chosen]
+    if len(set(names)) < len(names):
+        raise OptionError(f"the architecture {max(names, key=names.count)} is given twice; leave one out")
     return chosen or DEFAULT_ARCHITECTURES
 
 
@@ -270,26 +284,3 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "not installed"
-
-
-def _result(answered: ArchitectureAnswer) -> dict[str, Any]:
-    best = int(np.argmin(np.abs(answered.curves["time"].to_numpy() - answered.best_time)))
-    curves = answered.curves.row(best, named=True)
-    strongest_features = answered.top.group_by("class", maintain_order=True).head(10)
-    return {
-        "architecture": answered.name, "best_time": answered.best_time, "products": answered.products,
-        "features": answered.features, "error": answered.error, "windowless": answered.windowless,
-        "seconds": round(answered.seconds, 3),
-        **{key: value for key, value in curves.items() if key != "time"},
-        "spectrum": answered.spectrum.to_dicts(),
-        "strongest": strongest_features.to_dicts(),
-    }
-
-
-def _finite(value: Any) -> Any:
-    """The same value with None in place of NaN and infinity, which JSON does not know."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -14,19 +14,21 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.text import Text
 
 from tangentlens import __version__
-from tangentlens.audit import DEFAULT_ARCHITECTURES, audit
+from tangentlens.audit import audit
 from tangentlens.data import Texts, movie_reviews, read_texts, small_reviews
 from tangentlens.data.reading import UNLABELLED
 from tangentlens.errors import OutputError, TangentLensError
-from tangentlens.kernels import ARCHITECTURES, describe
+from tangentlens.kernels import ARCHITECTURES
 from tangentlens.kernels.parsing import parse_architecture
+from tangentlens.options import audit_options, reading_options, training_options
 from tangentlens.report import print_report
 from tangentlens.report.files import staged
 from tangentlens.report.wording import visible
+from tangentlens.verifying import Verification, kept
 
-Command = Callable[..., None]
 _SPELLING = re.compile(r"""\b(on_bad_row|encoding|loss|quote)=(["']?)([\w-]+)\2""")  # in messages for Python users
 
 
@@ -39,57 +41,34 @@ def cli(context: click.Context) -> None:
     \b
     tangentlens demo                                     the main job on 33,530 movie reviews
     tangentlens audit reviews.csv --text text --label label --output out
+    tangentlens verify reviews.csv --output out          the same, beside networks that are really trained
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 
 
-def audit_options(command: Command) -> Command:
-    """The options that `audit` and `demo` share."""
-    defaults = ", ".join(map(describe, DEFAULT_ARCHITECTURES))
-    options = [
-        click.option("--architecture", "-a", "architectures", multiple=True, metavar="NAME[:KEY=VALUE,…]",
-                     help=f"An architecture; repeatable. Names: {', '.join(ARCHITECTURES)}. [default: {defaults}]"),
-        click.option("--output", "-o", default="audit-output", show_default=True, metavar="DIR",
-                     help="Folder for audit.html, scores.parquet, state.npz and run.json."),
-        click.option("--tokenizer", default="words", show_default=True, metavar="words|whitespace|characters|FILE",
-                     help="How texts are cut; FILE is any tokenizer.json."),
-        click.option("--lowercase", is_flag=True, help="Lower-case every text first."),
-        click.option("--min-count", default=1, show_default=True, help="Rarer tokens count as unknown."),
-        click.option("--validation", default=0.1, show_default=True, metavar="SHARE",
-                     help="Share of the texts held out to choose the time."),
-        click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N",
-                     help="Of the split and of --sample."),
-        click.option("--sample", type=int, metavar="N", help="Use N texts drawn at random."),
-        click.option("--loss", type=click.Choice(["logistic", "softmax", "squared"]),
-                     help="[default: logistic for two classes, softmax for more]"),
-        click.option("--time", default="best", show_default=True, metavar="T|best", help="Gradient flow to this time."),
-        click.option("--steps", type=int, metavar="N", help="Gradient descent for N steps instead of a flow."),
-        click.option("--learning-rate", default="auto", show_default=True, metavar="RATE|auto", help="Of the descent."),
-        click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors."),
-        click.option("--json", "as_json", is_flag=True, help="Print run.json instead of the summary."),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
 @cli.command("audit")
-@click.argument("file", metavar="FILE")
-@click.option("--text", default="text", show_default=True, metavar="COLUMN", help="Column of the texts.")
-@click.option("--label", default="label", show_default=True, metavar="COLUMN", help="Column of the labels.")
-@click.option("--text-b", metavar="COLUMN", help="Column of second texts, joined to the first by a separator token.")
-@click.option("--on-bad-row", type=click.Choice(["error", "skip"]), default="error", show_default=True,
-              help="What to do with a row that has no usable text or label.")
-@click.option("--encoding", metavar="NAME", help="Encoding of FILE.  [default: UTF-8, or as its first bytes say]")
-@click.option("--quote", default='"', show_default=True, metavar="MARK|none", help="Quote mark of csv and tsv.")
+@reading_options
 @audit_options
-def audit_command(file: str, text: str, label: str, text_b: str | None, on_bad_row: str, encoding: str | None,
-                  quote: str, **options: Any) -> None:
+def audit_command(**options: Any) -> None:
     """Which features will each architecture learn from FILE (csv, tsv, jsonl or parquet), how strongly, and when?"""
-    mark = None if quote.lower() == "none" else quote
-    _run(lambda: read_texts(file, text=text, label=label, text_b=text_b, on_bad_row=on_bad_row, encoding=encoding,
-                            quote=mark), **options)
+    _run(**_reader(**options))
+
+
+@cli.command("verify")
+@reading_options
+@training_options
+@audit_options
+def verify_command(texts: int, widths: str, networks: int, verify_steps: int, patterns: int, device: str,
+                   **options: Any) -> None:
+    """The audit of FILE, and beside its predictions networks of several widths that are really trained.
+
+    Needs PyTorch: pip install "tangentlens[torch]". Says at the start how long the training will take, and writes
+    verified.parquet and verified-errors.parquet too. When it is interrupted, the networks that are finished stay in
+    the folder DIR.networks beside the output; the same command goes on from there, and deletes the folder at its end.
+    """
+    chosen = Verification(texts, _widths(widths), networks, verify_steps, patterns, device)
+    _run(**_reader(**options), verification=chosen)
 
 
 @cli.command("demo")
@@ -100,27 +79,44 @@ def demo_command(small: bool, **options: Any) -> None:
     _run(small_reviews if small else movie_reviews, **options)
 
 
+def _reader(*, file: str, text: str, label: str, text_b: str | None, on_bad_row: str, encoding: str | None, quote: str,
+            **options: Any) -> dict[str, Any]:
+    """What `_run` takes: a function that reads FILE, and the options that do not say how to read."""
+    mark = None if quote.lower() == "none" else quote
+    return options | {"read": lambda: read_texts(file, text=text, label=label, text_b=text_b, on_bad_row=on_bad_row,
+                                                 encoding=encoding, quote=mark)}
+
+
 def _run(read: Callable[[], Texts], *, architectures: tuple[str, ...], output: str, sample: int | None, quiet: bool,
-         as_json: bool, **settings: Any) -> None:
-    """Reads, audits, writes, prints."""
+         as_json: bool, verification: Verification | None = None, **settings: Any) -> None:
+    """Reads, audits, trains networks where that is wanted, writes, prints."""
     chosen = [parse_architecture(text, ARCHITECTURES) for text in architectures] or None
     settings["time"] = _number(settings["time"], "--time", "best")
     settings["learning_rate"] = _number(settings["learning_rate"], "--learning-rate", "auto")
     console = Console(stderr=True, quiet=quiet)
-    with _warnings_as_lines(quiet), staged(output) as stage, console.status("reading") as status:
-        texts = read()
-        if sample is not None:
-            texts = texts.sample(sample, seed=settings["seed"])
-        found = audit(texts, chosen, progress=lambda line: status.update(visible(line)), **settings)
-        status.update("writing")
-        found.write(stage)
+    keeping = kept(output) if verification else contextlib.nullcontext()
+    with _warnings_as_lines(quiet), keeping as folder, staged(output) as stage:
+        with console.status("reading") as status:
+            texts = read()
+            if sample is not None:
+                texts = texts.sample(sample, seed=settings["seed"])
+            if verification:
+                status.update("timing a few steps of training")
+                line = verification.announced(texts, chosen, settings)
+                console.print(Text(visible(line)), soft_wrap=True)
+            found = audit(texts, chosen, progress=lambda line: status.update(visible(line)), **settings)
+        if verification and folder:
+            found = verification.trained(found, texts, settings, folder=folder, console=console)
+        with console.status("writing"):
+            found.write(stage)
     with _printing(output):
         if as_json:
             click.echo(found.to_json())
         elif not quiet:
             print_report(found.content, _Console())
             click.echo(f"\nOpen {visible(os.path.join(output, 'audit.html'))} in a browser; "
-                       "every label score is in scores.parquet, every setting in run.json.")
+                       "every label score is in scores.parquet, every setting in run.json."
+                       + (" Predicted and trained scores are in verified.parquet." if verification else ""))
 
 
 class _Console(Console):
@@ -188,6 +184,14 @@ def _number(text: str, option: str, word: str) -> float | str:
         raise click.UsageError(f'{option} takes a number or "{word}", not "{visible(text)}"') from None
 
 
+def _widths(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise click.UsageError(f'--widths takes whole numbers joined by commas, such as 64,128,256, not "'
+                               f'{visible(text)}"') from None
+
+
 def main(arguments: list[str] | None = None) -> None:
     """The program `tangentlens`: one line and exit status 2 for any error the user can mend, 130 for Ctrl-C."""
     for stream in (sys.stdout, sys.stderr):
@@ -197,20 +201,26 @@ def main(arguments: list[str] | None = None) -> None:
         with _ended_by_signals():
             cli.main(arguments, prog_name="tangentlens", standalone_mode=False)
     except TangentLensError as error:
-        sys.exit(_fail(_SPELLING.sub(_as_option, str(error).replace(UNLABELLED, ""))))
+        sys.exit(_fail(_SPELLING.sub(_as_option, str(error).replace(UNLABELLED, "")) + _notes(error)))
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         help_line = f"; see {context.command_path} --help" if context is not None else ""
         sys.exit(_fail(error.format_message().rstrip(".") + help_line))
     except (KeyboardInterrupt, click.Abort, _Ended) as stop:
         start = "\n" if sys.stderr.isatty() else ""  # after the ^C that a terminal shows
-        print(f"{start}tangentlens: interrupted; no half-written result is left", file=sys.stderr)
+        line = f"tangentlens: interrupted; no half-written result is left{_notes(stop)}"
+        print(start + visible(line), file=sys.stderr)
         sys.exit(128 + (stop.args[0] if isinstance(stop, _Ended) else signal.SIGINT))
     except MemoryError:
         sys.exit(_fail("not enough memory; try --sample N, --min-count 2 or fewer architectures"))
     except ArithmeticError as error:
         sys.exit(_fail(f"the numbers become too large or too small to compute with ({error}); choose standard "
                        "deviations nearer to 1, and a smaller kernel_size or depth"))
+
+
+def _notes(error: BaseException) -> str:
+    """What was noted on the error while it rose: what stays of unfinished work."""
+    return "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
 
 
 def _as_option(found: re.Match[str]) -> str:

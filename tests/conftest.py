@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,3 +16,10 @@ def browser() -> Iterator[Any]:
 
     with started() as driver:
         yield driver
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """Small networks are fastest on one thread of PyTorch, and the same there to the last bit."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)

@@ -22,4 +22,4 @@ def count_matrix(text: NDArray[np.int64], column: NDArray[np.int64], shape: tupl
     index = np.int32 if small else np.int64
     matrix = sparse.csr_array((np.ones(len(column), np.int32), column.astype(index), indptr.astype(index)), shape=shape)
     matrix.sum_duplicates()
-    return matrix
+    return matrix.copy()  # without the room that repeated events took

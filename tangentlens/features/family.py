@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -12,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from tangentlens.errors import ShapeError
+from tangentlens.features.counting import count_matrix
 from tangentlens.features.patterns import Patterns, escaped
 
 Array = NDArray[np.float64]
@@ -24,14 +24,15 @@ class Family:
     Columns are ordered group by group: column g · d + j is pattern j in windows of group g. Most families have a
     single group; a CNN with "same" padding has one for each number of tokens a window can hold.
 
-    Shapes (n texts, d patterns, G groups): occurrences (n, G d) whole numbers; values None or (nnz,), the weighted
-    counts where they are not occurrences × weight; weight (n,); coefficients (G, G), symmetric, positive semi-definite,
-    the last group being the full window.
+    Shapes (n texts, d patterns, G groups): stored (n, G d) whole numbers; values None or (nnz,), the weighted counts
+    where they are not occurrences × weight; weight (n,); coefficients (G, G), symmetric, positive semi-definite, the
+    last group being the full window; ends None or (n, at least `first`), the patterns at the last places of every text,
+    from its end, −1 for none. Families of several lags share `stored` and `ends`: each leaves out `first` last places.
     """
 
     name: str
     patterns: Patterns | None  # None: the one pattern `<bias>`
-    occurrences: sparse.csr_array
+    stored: sparse.csr_array
     weight: Array
     coefficients: Array
     groups: tuple[str, ...] = ("",)
@@ -39,11 +40,12 @@ class Family:
     window: int = 1
     first: int = 0  # place of the pattern's first token in the window
     values: Array | None = None
+    ends: NDArray[np.int32] | None = None
 
     def __post_init__(self) -> None:
         columns = len(self) * len(self.groups)
-        if self.occurrences.shape != (len(self.weight), columns):
-            raise ShapeError(f"family {self.name}: counts have the shape {self.occurrences.shape}, "
+        if self.stored.shape != (len(self.weight), columns):
+            raise ShapeError(f"family {self.name}: counts have the shape {self.stored.shape}, "
                              f"expected {(len(self.weight), columns)}")
 
     def __len__(self) -> int:
@@ -65,14 +67,26 @@ class Family:
         """Number of columns G d."""
         return len(self) * len(self.groups)
 
-    @cached_property
+    @property
+    def occurrences(self) -> sparse.csr_array:
+        """How often each pattern occurs; sparse (n, G d) whole numbers."""
+        if self.ends is None or not self.first:
+            return self.stored
+        text = np.repeat(np.arange(len(self.weight)), self.first)
+        ended = count_matrix(text, self.ends[:, :self.first].ravel().astype(np.int64), self.stored.shape)
+        return sparse.csr_array(self.stored - ended)
+
+    @property
     def counts(self) -> sparse.csr_array:
-        """The pooled pattern counts Φ; sparse (n, G d), float64."""
-        raw = self.occurrences
+        """The pooled pattern counts Φ; sparse (n, G d), float64. Made anew each time: keep it while you use it."""
+        return self.pooled(self.occurrences)
+
+    def pooled(self, occurrences: sparse.csr_array) -> sparse.csr_array:
+        """The same as `counts`, from `occurrences`."""
         data = self.values
         if data is None:
-            data = raw.data * np.repeat(self.weight, np.diff(raw.indptr))
-        return sparse.csr_array((data, raw.indices, raw.indptr), shape=raw.shape)
+            data = occurrences.data * np.repeat(self.weight, np.diff(occurrences.indptr))
+        return sparse.csr_array((data, occurrences.indices, occurrences.indptr), shape=occurrences.shape)
 
     @property
     def names(self) -> pl.Series:
@@ -81,7 +95,7 @@ class Family:
             return pl.Series("feature", ["<bias>"])
         if self.style == "tokens":
             return self.patterns.names(self.window, self.first)
-        tokens = escaped(self.patterns.vocabulary).gather(self.patterns.tokens[:, 0])
+        tokens = escaped(self.patterns.vocabulary).gather(self.patterns.keys)
         return (tokens + (f"@{self.first}" if self.style == "offset" else f"@lag{self.first}")).alias("feature")
 
     def same_columns(self, other: Family) -> bool:
@@ -151,10 +165,11 @@ class Features:
         self.check_columns(other)
         total = np.zeros((len(self), len(other)))
         for mine, theirs in zip(self.families, other.families, strict=True):
+            left, right, size = mine.counts, theirs.counts, len(mine)
             for g in range(len(mine.groups)):
                 for h in range(len(mine.groups)):
-                    left, right = _group(mine, g), _group(theirs, h)
-                    total += mine.coefficients[g, h] * (left @ right.T).toarray()
+                    block = left[:, g * size:(g + 1) * size] @ right[:, h * size:(h + 1) * size].T
+                    total += mine.coefficients[g, h] * block.toarray()
         return total
 
     def check_columns(self, other: Features) -> None:
@@ -163,8 +178,3 @@ class Features:
                 mine.same_columns(theirs) for mine, theirs in zip(self.families, other.families, strict=True)):
             raise ShapeError("the two feature maps have different columns; make the features of new texts with "
                              "architecture.features(new_tokens, columns=features)")
-
-
-def _group(family: Family, group: int) -> sparse.csr_array:
-    size = len(family)
-    return family.counts[:, group * size:(group + 1) * size]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from tangentlens.data.tokens import Tokens
 from tangentlens.features.bag import known_patterns
@@ -42,16 +44,42 @@ class NGrams:
                       window=order)
 
 
-def lag_family(tokens: Tokens, lag: int, coefficient: float, found: tuple[NDArray[np.int64], Patterns], pooling: str
-               ) -> Family:
-    """Family `token at lag l`: counts of tokens with at least `lag` tokens after them, or exactly so for "last".
+@dataclass
+class Lags:
+    """Makes the families of tokens at a lag from the end; they share one search and, unless "last", one count.
 
-    `found` are the token pattern ids (total,) and the patterns.
+    Lag l holds the tokens with at least l tokens after them, or exactly l for the pooling "last".
     """
-    ids, patterns = found
-    text = tokens.text_of_token
-    after = tokens.offsets[1:][text] - 1 - np.arange(len(tokens.ids))
-    wanted = after == lag if pooling == "last" else after >= lag
-    raw = count_matrix(text, np.where(wanted, ids, -1), (len(tokens), len(patterns)))
-    weight = pooling_weight(tokens.lengths, pooling)
-    return Family(f"token at lag {lag}", patterns, raw, weight, np.array([[coefficient]]), style="lag", first=lag)
+
+    tokens: Tokens
+    columns: Features | None
+    pooling: str
+    most: int
+
+    @cached_property
+    def found(self) -> tuple[NDArray[np.int64], Patterns]:
+        """The pattern at every position (total,), and the patterns."""
+        return occurrences(self.tokens, (0,), known_patterns(self.columns, (0,)))
+
+    @cached_property
+    def ends(self) -> NDArray[np.int32]:
+        """The pattern that has l tokens after it in its text, −1 for none; shape (n, most + 1)."""
+        place = self.tokens.offsets[1:, None] - 1 - np.arange(self.most + 1)
+        inside = place >= self.tokens.offsets[:-1, None]
+        ids = self.found[0] if len(self.found[0]) else np.array([-1])
+        return np.where(inside, ids[np.where(inside, place, 0)], -1).astype(np.int32)
+
+    @cached_property
+    def everywhere(self) -> sparse.csr_array:
+        """Occurrences of every token at any place; sparse (n, d)."""
+        ids, patterns = self.found
+        return count_matrix(self.tokens.text_of_token, ids, (len(self.tokens), len(patterns)))
+
+    def family(self, lag: int, coefficient: float) -> Family:
+        """Family `token at lag l` of one lag."""
+        n, patterns = len(self.tokens), self.found[1]
+        last = self.pooling == "last"
+        stored = count_matrix(np.arange(n), self.ends[:, lag].astype(np.int64), (n, len(patterns))) if last else (
+            self.everywhere)
+        return Family(f"token at lag {lag}", patterns, stored, pooling_weight(self.tokens.lengths, self.pooling),
+                      np.array([[coefficient]]), style="lag", first=lag, ends=None if last else self.ends)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -43,13 +42,12 @@ class Patterns:
             return False
         return self.beginning.same(other.beginning) if self.beginning is not None else other.beginning is None
 
-    @cached_property
     def tokens(self) -> NDArray[np.int64]:
         """Token ids of every pattern; shape (d, order)."""
         if self.beginning is None:
             return self.keys[:, None]
         start, last = np.divmod(self.keys, len(self.vocabulary))
-        return np.column_stack([self.beginning.tokens[start], last])
+        return np.column_stack([self.beginning.tokens()[start], last])
 
     def names(self, window: int, first: int) -> pl.Series:
         """Readable names: tokens joined by one space, `_` for every open place of the window before and after.
@@ -57,9 +55,9 @@ class Patterns:
         `first` is the place of the pattern's first token in a window of `window` places.
         """
         parts: list[pl.Expr] = [pl.lit("_")] * window
-        columns = {}
+        columns, strings, tokens = {}, escaped(self.vocabulary), self.tokens()
         for place, step in enumerate(self.shape):
-            columns[str(place)] = escaped(self.vocabulary).gather(self.tokens[:, place])
+            columns[str(place)] = strings.gather(tokens[:, place])
             parts[first + step] = pl.col(str(place))
         return pl.DataFrame(columns).select(pl.concat_str(parts, separator=" ").alias("feature"))["feature"]
 

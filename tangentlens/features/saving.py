@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from scipy import sparse
 
 from tangentlens.data.storage import Arrays, pack, unpack
@@ -14,21 +13,22 @@ from tangentlens.features.patterns import Patterns
 
 
 def features_to_arrays(features: Features) -> tuple[dict[str, Any], Arrays]:
-    """Everything about a feature map as a little JSON and named arrays. Patterns that families share are kept once."""
+    """Everything about a feature map as a little JSON and named arrays. What families share is kept once."""
     shapes: dict[int, int] = {}
     about: dict[str, Any] = {"size": features.size, "windowless": features.windowless, "unknown": features.unknown,
                              "families": [], "patterns": [], "tokenizer": ""}
     arrays: Arrays = {}
+    owners: dict[int, int] = {}  # the first family with these counts
     for number, family in enumerate(features.families):
-        raw = family.occurrences
-        part = {"data": raw.data, "indices": raw.indices, "indptr": raw.indptr, "weight": family.weight,
-                "coefficients": family.coefficients}
-        if family.values is not None:
-            part["values"] = family.values
-        arrays |= {f"family{number}_{name}": array for name, array in part.items()}
+        raw = family.stored
+        part: dict[str, Any] = {"weight": family.weight, "coefficients": family.coefficients}
+        if owners.setdefault(id(raw), number) == number:
+            part |= {"data": raw.data, "indices": raw.indices, "indptr": raw.indptr}
+            part |= {"values": family.values, "ends": family.ends}
+        arrays |= {f"family{number}_{name}": array for name, array in part.items() if array is not None}
         about["families"].append({
             "name": family.name, "groups": list(family.groups), "style": family.style, "window": family.window,
-            "first": family.first, "shape": list(raw.shape),
+            "first": family.first, "shape": list(raw.shape), "counts_of": owners[id(raw)],
             "patterns": None if family.patterns is None else _note(family.patterns, shapes, about, arrays)})
     return about, arrays
 
@@ -41,15 +41,18 @@ def features_from_arrays(about: dict[str, Any], arrays: Arrays) -> Features:
     for number, entry in enumerate(about["patterns"]):
         beginning = None if entry["beginning"] is None else patterns[entry["beginning"]]
         patterns.append(Patterns(tuple(entry["shape"]), arrays[f"patterns{number}"], beginning, vocabulary))
+    counts: dict[int, sparse.csr_array] = {}
     families = []
     for number, entry in enumerate(about["families"]):
-        part = {name: arrays.get(f"family{number}_{name}")
-                for name in ("data", "indices", "indptr", "weight", "coefficients", "values")}
+        owner = entry["counts_of"]
+        part = {name: arrays.get(f"family{owner}_{name}") for name in ("data", "indices", "indptr", "values", "ends")}
         stored: Any = (part["data"], part["indices"], part["indptr"])
-        raw: sparse.csr_array = sparse.csr_array(stored, shape=tuple(entry["shape"]))
+        if owner not in counts:
+            counts[owner] = sparse.csr_array(stored, shape=tuple(entry["shape"]))
         own = None if entry["patterns"] is None else patterns[entry["patterns"]]
-        families.append(Family(entry["name"], own, raw, np.asarray(part["weight"]), np.asarray(part["coefficients"]),
-                               tuple(entry["groups"]), entry["style"], entry["window"], entry["first"], part["values"]))
+        families.append(Family(entry["name"], own, counts[owner], arrays[f"family{number}_weight"],
+                               arrays[f"family{number}_coefficients"], tuple(entry["groups"]), entry["style"],
+                               entry["window"], entry["first"], part["values"], part["ends"]))
     return Features(tuple(families), about["size"], about["windowless"], about["unknown"])
 
 

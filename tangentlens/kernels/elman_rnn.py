@@ -10,10 +10,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tangentlens.data.tokens import Tokens
-from tangentlens.features.bag import known_patterns
 from tangentlens.features.family import Features
-from tangentlens.features.ngrams import lag_family
-from tangentlens.features.patterns import occurrences
+from tangentlens.features.ngrams import Lags
 from tangentlens.features.windows import pooling_weight
 from tangentlens.kernels.architecture import Architecture, Array, check_kind, check_options, spectrum_table
 from tangentlens.kernels.dense import kernel_by_blocks, matches, pool, state_matrix
@@ -54,9 +52,8 @@ class ElmanRNN(Architecture):
 
     def features(self, tokens: Tokens, columns: Features | None = None) -> Features:
         """See Architecture.features. Lags up to max_lag; `truncation` bounds what is left out."""
-        found = occurrences(tokens, (0,), known_patterns(columns, (0,)))
-        families = [lag_family(tokens, lag, float(self._gamma(np.array([lag]))[0]), found, self.pooling)
-                    for lag in range(self.max_lag + 1)]
+        lags = Lags(tokens, columns, self.pooling, self.max_lag)
+        families = [lags.family(lag, float(self._gamma(np.array([lag]))[0])) for lag in range(self.max_lag + 1)]
         return Features(tuple(families), len(tokens), int(np.sum(tokens.lengths == 0)), tokens.unknown)
 
     def truncation(self, tokens: Tokens, other: Tokens | None = None) -> Array:

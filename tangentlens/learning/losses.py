@@ -30,22 +30,49 @@ class Loss:
     steepest: float
 
 
+def _logistic(f: Array, y: Array) -> Array:
+    return np.asarray(np.sum(np.logaddexp(0, f) - y * f, axis=1))
+
+
+def _logistic_slope(f: Array, y: Array) -> Array:
+    return np.asarray(expit(f) - y)
+
+
+def _logistic_bend(f: Array, x: Array) -> Array:
+    return np.asarray(np.sqrt(expit(f) * expit(-f))[:, :, None] * x)
+
+
+def _softmax(f: Array, y: Array) -> Array:
+    return np.asarray(logsumexp(f, axis=1) - np.sum(y * f, axis=1))
+
+
+def _softmax_slope(f: Array, y: Array) -> Array:
+    return np.asarray(softmax(f, axis=1) - y)
+
+
 def _softmax_bend(f: Array, x: Array) -> Array:
     """M = diag(√p) − p √pᵀ, since M Mᵀ = diag(p) − p pᵀ."""
     p = softmax(f, axis=1)[:, :, None]
     return np.asarray(np.sqrt(p) * (x - np.sum(p * x, axis=1, keepdims=True)))
 
 
-LOSSES = {
-    loss.name: loss
-    for loss in (
-        Loss("logistic", lambda f, y: np.sum(np.logaddexp(0, f) - y * f, axis=1), lambda f, y: expit(f) - y,
-             lambda f, x: np.sqrt(expit(f) * expit(-f))[:, :, None] * x, 0.25),
-        Loss("softmax", lambda f, y: logsumexp(f, axis=1) - np.sum(y * f, axis=1),
-             lambda f, y: softmax(f, axis=1) - y, _softmax_bend, 0.5),
-        Loss("squared", lambda f, y: np.sum((f - y) ** 2, axis=1) / 2, lambda f, y: f - y, lambda f, x: x, 1.0),
-    )
-}
+def _squared(f: Array, y: Array) -> Array:
+    return np.asarray(np.sum((f - y) ** 2, axis=1) / 2)
+
+
+def _squared_slope(f: Array, y: Array) -> Array:
+    return f - y
+
+
+def _squared_bend(f: Array, x: Array) -> Array:
+    return x
+
+
+LOSSES = {loss.name: loss for loss in (
+    Loss("logistic", _logistic, _logistic_slope, _logistic_bend, 0.25),
+    Loss("softmax", _softmax, _softmax_slope, _softmax_bend, 0.5),
+    Loss("squared", _squared, _squared_slope, _squared_bend, 1.0),
+)}
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from tangentlens.features.family import Features
+from tangentlens.features.counting import count_matrix
+from tangentlens.features.family import Family, Features
 from tangentlens.learning.threads import parallel, workers
 
 Array = NDArray[np.float64]
@@ -39,18 +41,23 @@ class KernelProduct:
     own: Array = field(init=False, repr=False)  # (n,)
 
     def __post_init__(self) -> None:
+        self.own = np.zeros(self.rows)
+        stacked = self._shared()
+        self.forward = _row_blocks(stacked)
+        self.backward = _row_blocks(sparse.csr_array(stacked[:len(self.features)].T))
+
+    def _shared(self) -> sparse.csr_array:
+        """Z; what stands in one text only is added to `own`."""
         n = self.rows
-        self.own = np.zeros(n)
-        shared = []
-        for block in _rotated(self.features, self.extra):
+        blocks, shared = _rotated(self.features, self.extra)[::-1], []
+        while blocks:
+            block = blocks.pop()
             entries = np.bincount(block.indices, minlength=block.shape[1])
             rare = entries[block.indices] == 1
             rows = np.repeat(np.arange(n), np.diff(block.indptr))
             self.own += np.bincount(rows[rare], weights=block.data[rare] ** 2, minlength=n)
             shared.append(_columns(block, ~rare, rows, entries > 1))
-        stacked = sparse.csr_array(sparse.hstack(shared, format="csr")) if shared else sparse.csr_array((n, 0))
-        self.forward = _row_blocks(stacked)
-        self.backward = _row_blocks(sparse.csr_array(stacked[:len(self.features)].T))
+        return sparse.csr_array(sparse.hstack(shared, format="csr")) if shared else sparse.csr_array((n, 0))
 
     @property
     def rows(self) -> int:
@@ -85,15 +92,17 @@ class KernelProduct:
 def _rotated(features: Features, extra: Features | None) -> list[sparse.csr_array]:
     """Blocks Ψ with Σ Ψ Ψᵀ = Θ."""
     alike: dict[tuple[tuple[int, ...], str], list[sparse.csr_array]] = {}
-    lags: list[tuple[sparse.csr_array, float]] = []
+    lags: list[list[Family]] = []
     blocks: list[sparse.csr_array] = []
-    others = extra.families if extra else (None,) * len(features.families)
-    for family, other in zip(features.families, others, strict=True):
-        counts = sparse.csr_array(sparse.vstack([family.counts, other.counts])) if other is not None else family.counts
-        if family.style == "lag":
-            lags.append((counts, family.coefficient))
+    for same in zip(features.families, *([extra.families] if extra else []), strict=True):
+        family, size = same[0], len(same[0])
+        if family.ends is not None:
+            lags.append(list(same))
             continue
-        size = len(family)
+        counts = _stacked(family.counts for family in same)
+        if family.style == "lag":
+            blocks.append(sparse.csr_array(counts * np.sqrt(family.coefficient)))
+            continue
         parts = [counts[:, g * size:(g + 1) * size] for g in range(len(family.groups))] if size < counts.shape[1] else (
             [counts])
         full, *rest = _uncoupled(parts, family.coefficients)
@@ -111,29 +120,33 @@ def _uncoupled(parts: list[sparse.csr_array], coefficients: Array) -> list[spars
     parts = parts[::-1]
     blocks = []
     for e in range(len(parts)):
-        block = parts[e] * factor[e, e]
-        for g in range(e + 1, len(parts)):
-            if factor[g, e] and parts[g].nnz:
-                block = block + parts[g] * factor[g, e]
-        blocks.append(sparse.csr_array(block))
+        small_first = reversed(range(e, len(parts)))
+        scaled = (parts[g] * factor[g, e] for g in small_first if factor[g, e] and parts[g].nnz)
+        blocks.append(sum(scaled, start=sparse.csr_array(parts[0].shape)))
     return [blocks[0], *(block for block in blocks[1:] if block.nnz)]
 
 
-def _nested(lags: list[tuple[sparse.csr_array, float]]) -> list[sparse.csr_array]:
-    """Ψ for lags 0, 1, …, in whichever form has fewer entries: Φ_l √γ_l, or, for counts that shrink from lag to lag,
-    the nearly empty D_l = Φ_l − Φ_{l+1}, coupled by C[a, b] = Σ_{l ≤ a, b} γ_l.
+def _nested(lags: list[list[Family]]) -> list[sparse.csr_array]:
+    """Ψ for the lags 0, 1, … of texts and extra texts: the nearly empty D_l = Φ_l − Φ_{l+1}, the tokens with exactly l
+    after them, coupled by C[a, b] = Σ_{l ≤ a, b} γ_l.
     """
-    counts = [block for block, _ in lags]
-    parts = []
-    for block, deeper in zip(counts, [*counts[1:], None], strict=True):
-        part = sparse.csr_array(block if deeper is None else block - deeper)
-        part.data[np.abs(part.data) <= 1e-15] = 0.0
-        part.eliminate_zeros()
-        parts.append(part)
-    gamma = np.cumsum([coefficient for _, coefficient in lags])
-    nested = _uncoupled(parts, np.minimum.outer(gamma, gamma))
-    plain = [sparse.csr_array(block * np.sqrt(coefficient)) for block, coefficient in lags]
-    return min(nested, plain, key=lambda blocks: sum(block.nnz for block in blocks))
+    parts = [_stacked(_at_lag(family, lag) for family in same) for lag, same in enumerate(lags[:-1])]
+    parts.append(_stacked(family.counts for family in lags[-1]))
+    gamma = np.cumsum([same[0].coefficient for same in lags])
+    return _uncoupled(parts, np.minimum.outer(gamma, gamma))
+
+
+def _at_lag(family: Family, lag: int) -> sparse.csr_array:
+    """Pooled counts of the tokens that have exactly `lag` after them."""
+    assert family.ends is not None
+    ended = count_matrix(np.arange(len(family.ends)), family.ends[:, lag].astype(np.int64), family.stored.shape)
+    return family.pooled(ended)
+
+
+def _stacked(parts: Iterable[sparse.csr_array]) -> sparse.csr_array:
+    """The rows of all parts."""
+    first, *rest = parts
+    return sparse.csr_array(sparse.vstack([first, *rest])) if rest else first
 
 
 def _cholesky(matrix: Array) -> Array:

@@ -1,9 +1,10 @@
 """The finite-width PyTorch twin of every architecture, in NTK parametrisation, and its training. Extra: torch."""
 
 try:
+    import safetensors as _safetensors  # noqa: F401
     import torch as _torch  # noqa: F401
 except ModuleNotFoundError as error:
-    raise ImportError('tangentlens.networks needs PyTorch: pip install "tangentlens[torch]"') from error
+    raise ImportError('tangentlens.networks needs PyTorch and safetensors: pip install "tangentlens[torch]"') from error
 
 from tangentlens.networks.building import build
 from tangentlens.networks.training import Training, train

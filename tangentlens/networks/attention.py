@@ -82,7 +82,7 @@ class SelfAttentionTwin(Twin):
     def _positions(self, length: int) -> Tensor:
         """Scaled position vectors (L, m) with Cov(p_i, p_j) = exp(−|i − j| / position_scale), by recursion."""
         generator = torch.Generator().manual_seed(self.seed + 2**32)
-        z = torch.randn(length, self.width, generator=generator, dtype=torch.float64)
+        z = [torch.randn(self.width, generator=generator, dtype=torch.float64) for _ in range(length)]
         rho = float(np.exp(-1 / self.architecture.position_scale))
         rows = [z[0]]
         for step in z[1:]:

@@ -20,7 +20,7 @@ TWINS: dict[type[Architecture], type[Twin]] = {
 
 def build(architecture: Architecture, *, vocabulary_size: int, width: int, outputs: int = 1, seed: int = 0,
           dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu") -> Twin:
-    """The network of finite width whose infinitely wide limit is the architecture (theory, section "Networks").
+    """The network of finite width whose infinitely wide limit is the architecture (theory, section 6).
 
     Every parameter is drawn from N(0, 1) (standard normal), on the CPU, so that a seed means the same network on every
     device; `network(tokens)` gives outputs (n, outputs).

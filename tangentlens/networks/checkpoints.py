@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import tempfile
+import secrets
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -31,7 +32,7 @@ class Checkpoint:
     """One file. `about` says which training it belongs to."""
 
     def __init__(self, path: str | os.PathLike[str], about: dict[str, Any]) -> None:
-        self.path, self.about = Path(path), json.dumps(about, sort_keys=True, default=str)
+        self.path, self.about = Path(path), json.dumps(about, sort_keys=True, default=lambda x: x.item())
 
     def exists(self) -> bool:
         """Whether there is something to go on from."""
@@ -43,19 +44,17 @@ class Checkpoint:
         tensors |= {f"velocity.{name}": v.cpu().contiguous() for name, v in run.velocity.items()}
         tensors |= {f"start.{name}": torch.as_tensor(array) for name, array in run.start.items()}
         tensors |= {f"recorded.{name}": torch.as_tensor(np.array(rows)) for name, rows in run.recorded.items()}
+        temporary = self.path.with_name(f".{self.path.name}.{secrets.token_hex(8)}")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
-            os.close(handle)
-            try:
-                save_file(tensors, name, metadata={"step": str(run.step), "about": self.about})
-                os.replace(name, self.path)
-            except BaseException:
-                Path(name).unlink(missing_ok=True)
-                raise
+            save_file(tensors, temporary, metadata={"step": str(run.step), "about": self.about})
+            os.replace(temporary, self.path)
         except (OSError, SafetensorError) as error:
             raise OutputError(f"cannot write the checkpoint {self.path}: {error}; free some space, or choose another "
                               "place") from error
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
 
     def restore(self, run: Run) -> None:
         """Puts the file's state into the training. Raises DataError for a damaged file, OptionError for another's."""

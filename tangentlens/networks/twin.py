@@ -135,7 +135,8 @@ class Twin(nn.Module):
 
     def _reservoir(self) -> Tensor:
         """Random vectors for unknown tokens (RESERVOIR, m), never trained."""
-        if self._unknown is None or self._unknown.device != self.readout.device:
+        if (self._unknown is None or self._unknown.device != self.readout.device
+                or self._unknown.dtype != self.readout.dtype):
             generator = torch.Generator().manual_seed(self.seed + 2**31)
             self._unknown = torch.randn(RESERVOIR, self.width, generator=generator).to(self.readout)
         return self._unknown

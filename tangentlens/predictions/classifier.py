@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import DataConversionWarning
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
@@ -56,8 +58,9 @@ class NTKClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.min_count = min_count
 
     def fit(self, X: Sequence[str], y: Any) -> NTKClassifier:
-        """Learns from n texts X and their labels y; raises DataError or OptionError."""
-        texts = Texts(_strings(X), np.asarray(y))
+        """Learns from n texts X and their labels y (n,); raises DataError, ShapeError or OptionError."""
+        labels = _labels(y)
+        texts = Texts(_strings(X), labels)
         everything = np.arange(len(texts)), np.empty(0, dtype=np.int64)
         rows, held = split(texts, self.validation, seed=self.seed) if self.time == "best" else everything
         if self.time == "best" and not len(held):
@@ -68,11 +71,11 @@ class NTKClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         validation = None
         if len(held):
             others = tokenize(texts[held], vocabulary=tokens.vocabulary)
-            validation = (network.features(others, columns=features), texts[held].labels)
-        trajectory = learn(features, texts[rows].labels, self.loss, time=self.time, validation=validation,
+            validation = (network.features(others, columns=features), labels[held])
+        trajectory = learn(features, labels[rows], self.loss, time=self.time, validation=validation,
                            tolerance=self.tolerance)
         self.network_, self.trajectory_, self.vocabulary_ = network, trajectory, tokens.vocabulary
-        self.classes_ = np.unique(np.asarray(y))
+        self.classes_ = np.unique(labels)
         return self
 
     def decision_function(self, X: Sequence[str]) -> NDArray[np.float64]:
@@ -109,6 +112,20 @@ class NTKClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         tags = super().__sklearn_tags__()
         tags.input_tags.string, tags.input_tags.two_d_array = True, False
         return tags
+
+
+def _labels(y: Any) -> NDArray[Any]:
+    """Class labels (n,); a column (n, 1) becomes flat with a warning; raises DataError."""
+    if y is None:
+        raise DataError("NTKClassifier requires y to be passed, but the target y is None; give one label for each text")
+    labels = np.asarray(y)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        warnings.warn("A column-vector y was passed when a 1d array was expected; it is taken as y.ravel()",
+                      DataConversionWarning, stacklevel=3)
+        labels = labels.ravel()
+    if labels.dtype.kind == "f" and np.any(labels[np.isfinite(labels)] % 1):
+        raise DataError("Unknown label type: continuous. NTKClassifier predicts classes; cut the numbers into a few")
+    return labels
 
 
 def _strings(texts: Any) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from tangentlens.features.family import Family, Features
 from tangentlens.learning.dynamics import Dynamics
 
 Array = NDArray[np.float64]
-CHUNK = 2**24  # label scores held at a time while half steps are found
+CHUNK = 2**22  # label scores held at a time while half steps are found
 
 
 def output_classes(dynamics: Dynamics) -> list[object]:
@@ -29,15 +29,16 @@ def score_table(features: Features, dynamics: Dynamics, record: int, *, half_ste
 
 def family_table(family: Family, dynamics: Dynamics, record: int, *, half_steps: bool = True) -> pl.DataFrame:
     """The rows of one family."""
-    scores = family.score(family.counts.T @ dynamics.duals[record])  # (columns, c)
+    raw = family.occurrences
+    counts = family.pooled(raw)
+    scores = family.score(counts.T @ dynamics.duals[record])  # (columns, c)
     outputs = output_classes(dynamics)
     members = np.zeros((scores.shape[1], len(dynamics.targets.index)), dtype=np.int64)  # (c, n)
     for place, name in enumerate(outputs):
         members[place] = dynamics.targets.index == dynamics.targets.classes.index(name)
-    raw = sparse.csr_array(family.occurrences)
     total, within = raw.sum(axis=0), raw.T @ members.T
     names, labels = family.names, family.labels()
-    half = _half_steps(family, dynamics, record, scores) if half_steps else np.full(scores.shape, np.nan)
+    half = _half_steps(family, counts, dynamics, record, scores) if half_steps else np.full(scores.shape, np.nan)
     base = pl.DataFrame({
         "family": np.repeat(np.arange(len(labels), dtype=np.uint32), len(family)),
         "feature": pl.concat([names] * len(labels)),
@@ -69,17 +70,17 @@ def score_paths(family: Family, dynamics: Dynamics, columns: NDArray[np.int64]) 
     return result
 
 
-def _half_steps(family: Family, dynamics: Dynamics, record: int, final: Array) -> Array:
+def _half_steps(family: Family, counts: sparse.csr_array, dynamics: Dynamics, record: int, final: Array) -> Array:
     """First (interpolated) step with the sign and half the size of the score at `record`; shape (columns, c)."""
     half = np.full(final.shape, np.nan)
     if record < 1:
         return half
     size, outputs = len(family), final.shape[1]
     stacked = _stacked(dynamics, record + 1)
-    counts = sparse.csc_array(family.counts)
+    columns = sparse.csc_array(counts)
     steps = dynamics.steps[:record + 1]
     for low, high in _chunks(size, CHUNK // (stacked.shape[1] * len(family.groups))):
-        pushed = np.stack([counts[:, g * size + low:g * size + high].T @ stacked for g in range(len(family.groups))])
+        pushed = np.stack([columns[:, g * size + low:g * size + high].T @ stacked for g in range(len(family.groups))])
         paths = np.tensordot(family.coefficients, pushed, axes=1)
         paths = paths.reshape(len(family.groups), high - low, record + 1, -1)
         for g in range(len(family.groups)):

@@ -12,14 +12,15 @@ from tangentlens.predictions.trajectory import Trajectory
 
 PER_ORDER = (5, 60, 30, 20)  # bias, tokens, pairs, longer: rows shown per class
 PATHS = (1, 5, 3, 2)  # the same for trajectories
+CANDIDATES = 12  # strongest features from which one row shown is chosen
 MOMENTS = 40  # recorded steps shown of a trajectory
 
 
 @dataclass(frozen=True)
 class Strongest:
-    """scores: the label-score table (features that occur in the training texts), with the columns `order`, `block`
-    (which family) and `column` (which column of it) added; top: its strongest rows of each class and order, `class`
-    being the class that the feature pushes towards; paths: family, feature, class, time, score for fewer of them.
+    """scores: the label-score table (features that occur in the training texts); top: its strongest rows of each class
+    and order, `class` being the class that the feature pushes towards, with the columns `order`, `block` (which family)
+    and `column` (which column of it) added; paths: family, feature, class, time, score for fewer of them.
     """
 
     scores: pl.DataFrame
@@ -29,22 +30,26 @@ class Strongest:
 
 def strongest(trajectory: Trajectory, *, step: int = -1) -> Strongest:
     """Label scores at a record, the strongest features among them, and their paths up to the end."""
-    scores = observed_scores(trajectory, step)
-    top = _top(scores, trajectory, PER_ORDER)
-    return Strongest(scores, top, _paths(_top(scores, trajectory, PATHS), trajectory))
-
-
-def observed_scores(trajectory: Trajectory, step: int) -> pl.DataFrame:
-    """The label scores of all features that occur in the training texts."""
     record = trajectory.record(step)
-    tables = []
+    tables, extremes = [], []
     for block, family in enumerate(trajectory.features.families):
-        table = family_table(family, trajectory.dynamics, record)
-        place = np.tile(np.arange(family.columns), len(trajectory.outputs))
-        table = table.with_columns(
-            pl.lit(family.order).alias("order"), pl.lit(block).alias("block"), pl.Series("column", place))
-        tables.append(table.filter(pl.col("count") > 0))
-    return pl.concat(tables)
+        table = family_table(family, trajectory.dynamics, record).with_row_index("column")
+        table = table.filter(pl.col("count") > 0)
+        extremes.append(_extremes(table, trajectory).with_columns(
+            pl.col("column") % family.columns, order=pl.lit(family.order), block=pl.lit(block)))
+        tables.append(table.drop("column"))
+    found = pl.concat(extremes)
+    top = _top(found, trajectory, PER_ORDER)
+    return Strongest(pl.concat(tables), top, _paths(_top(found, trajectory, PATHS), trajectory))
+
+
+def _extremes(table: pl.DataFrame, trajectory: Trajectory) -> pl.DataFrame:
+    """The rows of one family that `_top` may choose: the largest and the smallest scores of each output."""
+    slim = table.select("class", "score").with_row_index("row")
+    parts = [slim.filter(pl.col("class") == name) for name in trajectory.outputs]
+    most = CANDIDATES * max(PER_ORDER)
+    ends = [part for mine in parts for part in (mine.top_k(most, by="score"), mine.bottom_k(most, by="score"))]
+    return table[pl.concat(ends)["row"].unique().sort()]
 
 
 def _top(scores: pl.DataFrame, trajectory: Trajectory, quota: tuple[int, ...]) -> pl.DataFrame:
@@ -61,7 +66,7 @@ def _top(scores: pl.DataFrame, trajectory: Trajectory, quota: tuple[int, ...]) -
             mine = rows if two else rows.filter(pl.col("class") == name)
             mine = mine.filter(pl.col("score") > 0 if positive else pl.col("score") < 0)
             most = quota[min(order, len(quota) - 1)]
-            mine = mine.top_k(12 * most, by=pl.col("score").abs())
+            mine = mine.top_k(CANDIDATES * most, by=pl.col("score").abs())
             mine = mine.sort("count", descending=True, maintain_order=True).unique(
                 ["block", "feature"], keep="first", maintain_order=True)
             mine = mine.sort(pl.col("score").abs(), descending=True)

@@ -106,6 +106,7 @@ class VerifiedAnswer:
         its 95 % interval; theory says −1/2.
     own: at every recorded step of one network: total error, its parts fluctuation (of the kernel at the start) and
         drift_error (the kernel changes while training), and the drift of the kernel itself; own_width: its width.
+    slopes may have a column `order`: tokens in the family's patterns.
     """
 
     name: str

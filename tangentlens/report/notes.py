@@ -52,11 +52,12 @@ def _truncated(architecture: Architecture, tokens: Tokens, trajectory: Trajector
         return None
     _, one_of_each_length = np.unique(tokens.lengths, return_index=True)
     left_out = float(architecture.truncation(tokens[one_of_each_length]).max(initial=0.0))
-    families = trajectory.features.families
-    own = sum(family.coefficient * family.counts.power(2).sum(axis=1) for family in families)
-    largest = float(np.max(own, initial=0.0))
-    if left_out <= WORTH_A_NOTE * largest:
-        return None
+    own, largest = np.zeros(len(trajectory.features)), 0.0
+    for family in trajectory.features.families:
+        own += family.coefficient * family.counts.power(2).sum(axis=1)
+        largest = float(np.max(own, initial=0.0))
+        if left_out <= WORTH_A_NOTE * largest:
+            return None
     option = "max_order" if isinstance(architecture, LinearRNN) else "max_lag"
     return (f"{option}={getattr(architecture, option)} leaves out at most {left_out:.3g} of the kernel, whose largest "
             f"value is {largest:.3g}; raise it if that is too much.")

@@ -23,12 +23,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from tangentlens.errors import OutputError
-from tangentlens.report import summary, wording
-from tangentlens.report.content import ArchitectureAnswer, Report
+from tangentlens.report import summary, verified, wording
+from tangentlens.report.content import ArchitectureAnswer, Report, VerifiedAnswer
 
 _HERE = Path(__file__).parent
 _VENDOR = ("vendor/d3.min.js", "vendor/plot.umd.min.js")
-_SCRIPTS = ("data.js", "lines.js", "charts.js", "tables.js", "page.js")
+_SCRIPTS = ("data.js", "lines.js", "charts.js", "verified.js", "tables.js", "page.js")
 
 
 def write_page(report: Report, path: str | os.PathLike[str]) -> None:
@@ -82,11 +82,12 @@ def render(report: Report) -> str:
 
 def payload(report: Report) -> dict[str, Any]:
     """What the page's scripts read: tables as {column: list}, texts made visible, NaN and infinity as None."""
-    return {
+    found = {
         "classes": [wording.visible(name) for name in summary.class_names(report)],
         "lengths": _columns(report.data.lengths),
         "architectures": [_architecture(answer) for answer in report.architectures],
     }
+    return found | ({"verified": [_verified(answer) for answer in report.verified]} if report.verified else {})
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -111,6 +112,13 @@ def _architecture(answer: ArchitectureAnswer) -> dict[str, Any]:
     for name in ("top", "trajectories"):
         tables[name] = _columns(summary.with_order(answer, getattr(answer, name)))
     return {"name": wording.visible(answer.name), "best_time": wording.finite(answer.best_time), **tables}
+
+
+def _verified(answer: VerifiedAnswer) -> dict[str, Any]:
+    families = [{"family": wording.visible(row["family"]), "order": row["order"]} for row in verified.slopes(answer)]
+    tables = {"scatter": verified.points(answer)[0], "paths": verified.lines(answer),
+              "errors": verified.drawn_errors(answer), "own": answer.own}
+    return {"families": families, **{name: _columns(table) for name, table in tables.items()}}
 
 
 def _columns(table: pl.DataFrame) -> dict[str, Any]:
@@ -153,6 +161,7 @@ def _environment() -> Environment:
     )
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False}
     environment.filters.update(figure=wording.figure, percent=wording.percent, signed=wording.signed)
+    environment.globals.update(verified=verified)
     environment.globals.update(highlights=summary.highlights, leading=summary.leading, in_class=summary.in_class)
     return environment
 

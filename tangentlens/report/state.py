@@ -13,7 +13,7 @@ from tangentlens.data.tokens import Tokens
 from tangentlens.kernels import ARCHITECTURES, Architecture
 from tangentlens.learning.dynamics import Dynamics
 from tangentlens.predictions.trajectory import Trajectory
-from tangentlens.report.content import DataGlance, Report
+from tangentlens.report.content import DataGlance, Report, VerifiedAnswer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +42,8 @@ class State:
             "kind": "Audit", "tokenizer": self.tokens.vocabulary.tokenizer, "dynamics": dynamics, "glance": glance,
             "architectures": [[type(a).__name__, vars(a)] for a in self.architectures],
             "title": content.title, "notes": list(content.notes), "settings": content.settings,
+            "verified": [{field.name: _plain(getattr(answer, field.name)) for field in dataclasses.fields(answer)}
+                         for answer in content.verified],
             "seconds": [answer.seconds for answer in content.architectures]}, arrays)
 
 
@@ -52,10 +54,17 @@ def read_state(path: Path) -> tuple[dict[str, Any], DataGlance, Tokens, list[Arc
     architectures = [ARCHITECTURES[name](**options) for name, options in about["architectures"]]
     trajectories = [Trajectory(architecture.features(tokens), Dynamics.from_arrays(part, arrays, f"dynamics{number}_"))
                     for number, (architecture, part) in enumerate(zip(architectures, about["dynamics"], strict=True))]
-    glance: dict[str, Any] = about["glance"]
-    tables: dict[str, Any] = {name: pl.DataFrame(value) if isinstance(value, dict) else value
-                              for name, value in glance.items()}
-    return about, DataGlance(**tables), tokens, architectures, trajectories
+    return about, DataGlance(**_tables(about["glance"])), tokens, architectures, trajectories
+
+
+def read_verified(about: dict[str, Any]) -> tuple[VerifiedAnswer, ...]:
+    """What trained networks said, from the JSON part."""
+    return tuple(VerifiedAnswer(**_tables(part) | {"widths": tuple(part["widths"])})
+                 for part in about.get("verified", []))
+
+
+def _tables(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: pl.DataFrame(value) if isinstance(value, dict) else value for name, value in fields.items()}
 
 
 def _plain(value: Any) -> Any:

@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tangentlens.report import summary
-from tangentlens.report.content import ArchitectureAnswer, Report
+from tangentlens.report import summary, verified
+from tangentlens.report.content import ArchitectureAnswer, Report, VerifiedAnswer
 from tangentlens.report.wording import figure, percent, signed, visible
 
 WIDEST = 28  # characters of a text cell; the page shows longer ones in full
@@ -17,8 +17,8 @@ WIDEST = 28  # characters of a text cell; the page shows longer ones in full
 def print_report(report: Report, console: Console) -> None:
     """Print the data at a glance, the comparison, the strongest features per class and the notes.
 
-    Works from 80 columns on and into a pipe. Texts of the data set are never read as Rich markup, and control
-    characters in them are shown, not sent.
+    What trained networks say comes before the notes, if there is any. Works from 80 columns on and into a pipe. Texts
+    of the data set are never read as Rich markup, and control characters in them are shown, not sent.
 
     Example: `print_report(report, rich.console.Console())`.
     """
@@ -29,6 +29,9 @@ def print_report(report: Report, console: Console) -> None:
     for answer in report.architectures:
         console.print()
         console.print(_strongest(report, answer))
+    for trained in report.verified:
+        console.print()
+        _print_verified(report, trained, console)
     console.print()
     for note in report.notes:
         _line(console, f"Note: {note}", "yellow")
@@ -91,6 +94,19 @@ def _strongest(report: Report, answer: ArchitectureAnswer) -> Table:
             )
         table.add_section()
     return table
+
+
+def _print_verified(report: Report, answer: VerifiedAnswer, console: Console) -> None:
+    _line(console, f"{answer.name}: verified", "bold")
+    _line(console, verified.sentence(answer, report))
+    ends = [f"width {width}" for width in (answer.widths[0], answer.widths[-1])]
+    numbers = ["features", "correlation", *ends, "slope", "95% interval"]
+    table = _table("Correlation, relative error by width, and its slope", ["family"], numbers)
+    for row in verified.slopes(answer):
+        interval = f"{verified.power(row['low'])} to {verified.power(row['high'])}"
+        _add(table, row["family"], figure(row["features"]), verified.power(row["correlation"]),
+             figure(row["error_narrowest"]), figure(row["error_widest"]), verified.power(row["slope"]), interval)
+    console.print(table)
 
 
 def _table(title: str, texts: list[str], numbers: list[str]) -> Table:

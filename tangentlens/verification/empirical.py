@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ MEMORY = 2**31  # bytes that a Jacobian may take
 
 def empirical_ntk(module: nn.Module, tokens: Tokens, other: Tokens | None = None, *, call: Call | None = None,
                   memory: int = MEMORY, projection: int | None = None, seed: int = 0) -> Array:
-    """Θ̂ = J J'ᵀ with J = ∂f/∂θ over all trained parameters, at their present values (theory, section "Networks").
+    """Θ̂ = J J'ᵀ with J = ∂f/∂θ over all trained parameters, at their present values (theory, eq. 69).
 
     module: any; call(module, tokens) gives outputs (n, c), by default module(tokens). Returns (n, c, n', c').
     The Jacobian of the training side, n c × parameters, must fit into `memory` bytes (see `jacobian_bytes`); the other
@@ -41,15 +41,16 @@ def empirical_ntk(module: nn.Module, tokens: Tokens, other: Tokens | None = None
         raise OptionError(f"the Jacobian of {len(tokens)} texts with {outputs} outputs takes {needed / 2**30:.1f} GiB, "
                           f"more than {memory / 2**30:.1f} GiB; give fewer texts, projection=65536, or more memory=")
     sketch = None if projection is None else _Sketch(chosen, projection, seed)
-    left = torch.cat(list(_rows(module, tokens, run, chosen, sketch, len(tokens))))
+    left = _jacobian(module, tokens, run, chosen, sketch, outputs)
     if other is None:
         blocks = [left @ left.T]
     else:
         size = max(1, memory // 4 // max(1, needed // max(1, len(tokens))))
-        blocks = [block @ left.T for block in _rows(module, other, run, chosen, sketch, size)]
-    kernel = torch.cat(blocks).to("cpu", torch.float64).numpy() if blocks else np.zeros((0, len(left)))
-    kernel = kernel if other is None else kernel.T
-    return np.asarray(kernel.reshape(len(tokens), outputs, -1, outputs))
+        blocks = [left @ _jacobian(module, other[low:low + size], run, chosen, sketch, outputs).T
+                  for low in range(0, len(other), size)]
+    kernel = np.concatenate([np.zeros((len(left), 0)), *(block.to("cpu", torch.float64).numpy() for block in blocks)],
+                            axis=1)
+    return kernel.reshape(len(tokens), outputs, kernel.shape[1] // outputs, outputs)
 
 
 def jacobian_bytes(module: nn.Module, rows: int, *, projection: int | None = None) -> int:
@@ -88,20 +89,21 @@ def _outputs(module: nn.Module, tokens: Tokens, run: Call) -> int:
         return int(run(module, tokens[:1]).shape[1])
 
 
-def _rows(module: nn.Module, tokens: Tokens, run: Call, parameters: list[nn.Parameter], sketch: _Sketch | None,
-          size: int) -> Iterator[Tensor]:
-    """The Jacobian's rows, `size` texts at a time; (texts · c, parameters or projection)."""
-    for low in range(0, len(tokens), size):
-        rows = []
-        for text in range(low, min(low + size, len(tokens))):
-            f = run(module, tokens[text]).reshape(-1)
-            rows += [_gradient(output, parameters, sketch) for output in f]
-        yield torch.stack(rows)
+@torch.enable_grad()
+def _jacobian(module: nn.Module, tokens: Tokens, run: Call, parameters: list[nn.Parameter], sketch: _Sketch | None,
+              outputs: int) -> Tensor:
+    """∂f/∂θ, text by text; (texts · c, parameters or projection)."""
+    columns = sum(p.numel() for p in parameters) if sketch is None else sketch.size
+    widest = max(parameters, key=lambda p: p.element_size(), default=torch.zeros(0))
+    result = torch.zeros(len(tokens) * outputs, columns, dtype=widest.dtype, device=widest.device)
+    for text in range(len(tokens)):
+        for place, output in enumerate(run(module, tokens[text]).reshape(-1)):
+            if output.requires_grad:
+                result[text * outputs + place] = _gradient(output, parameters, sketch)
+    return result
 
 
 def _gradient(output: Tensor, parameters: list[nn.Parameter], sketch: _Sketch | None) -> Tensor:
-    if not output.requires_grad:
-        return output.new_zeros(sum(p.numel() for p in parameters) if sketch is None else sketch.size)
     found: Any = torch.autograd.grad(output, parameters, retain_graph=True, allow_unused=True)
     rows = [(torch.zeros_like(p) if g is None else g).reshape(1, -1) for p, g in zip(parameters, found, strict=True)]
     return (torch.cat(rows, dim=1) if sketch is None else sketch(rows))[0]

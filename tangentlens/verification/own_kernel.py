@@ -7,13 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+import torch
 from numpy.typing import NDArray
 
+from tangentlens.data.tokens import Tokens
 from tangentlens.learning.losses import Targets
 from tangentlens.networks.building import build
 from tangentlens.networks.training import train
+from tangentlens.networks.twin import Twin
 from tangentlens.verification.empirical import MEMORY, drift, empirical_ntk
-from tangentlens.verification.width_study import Material
+from tangentlens.verification.width_study import Material, Watching
 
 Array = NDArray[np.float64]
 
@@ -34,11 +37,12 @@ class OwnKernel:
 
 
 def own_kernel(material: Material, width: int, *, seed: int = 0, device: str = "cpu", memory: int = MEMORY,
-               progress: Callable[[str], None] | None = None) -> OwnKernel:
-    """Trains one network and foretells that very training with its own empirical NTK (theory, section "Networks").
+               progress: Callable[[str], None] | None = None, watching: Watching | None = None) -> OwnKernel:
+    """Trains one network and foretells that very training with its own empirical NTK (theory, section 6).
 
     The error of the prediction splits into fluctuation, of the kernel at the start around its limit, and drift, of the
-    kernel while training. Raises OptionError where the Jacobian does not fit into `memory` bytes.
+    kernel while training. watching: called with (step, steps, training loss).
+    Raises OptionError where the Jacobian does not fit into `memory` bytes.
     """
     say = progress or (lambda line: None)
     targets = material.trajectory.dynamics.targets
@@ -47,17 +51,35 @@ def own_kernel(material: Material, width: int, *, seed: int = 0, device: str = "
                     outputs=targets.y.shape[1], seed=seed, device=device)
     say(f"own kernel of width {width}")
     start = empirical_ntk(network, material.tokens, memory=memory)
-    rows = np.moveaxis(empirical_ntk(network, material.tokens, texts, memory=memory), (0, 1), (2, 3))
-    foretold = descend_with(start, rows, targets, learning_rate=material.rate, record=material.steps)
+    n, c = targets.y.shape
+    duals = descend_with(start, np.eye(n * c).reshape(n, c, n, c), targets, learning_rate=material.rate,
+                         record=material.steps)
+    foretold = np.stack([kernel_product(network, material.tokens, texts, a) for a in duals])
     drifts: list[float] = []
     done = train(network, material.tokens, material.labels, learning_rate=material.rate, loss=targets.loss.name,
-                 steps=material.steps[-1], record=material.steps, probes=texts,
+                 steps=material.steps[-1], record=material.steps, probes=texts, progress=watching,
                  watch=lambda step: drifts.append(drift(start, empirical_ntk(network, material.tokens, memory=memory))))
     trained = material.probes.scores(done.probes)
     own = material.probes.scores(foretold)
     joined = [np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
               for parts in (material.predicted, own, trained)]
     return OwnKernel(width, trained, own, _errors(*joined, steps=material.steps, drifts=np.array(drifts)))
+
+
+def kernel_product(network: Twin, tokens: Tokens, others: Tokens, duals: Array) -> Array:
+    """Θ̂ a = J' Jᵀ a on other texts, (N, c) for duals a (n, c), by one backward and one forward derivative.
+
+    No Jacobian is formed: its rows would take a derivative for every text.
+    """
+    trained = {name: p for name, p in network.named_parameters() if p.requires_grad}
+    f = network(tokens)
+    found = torch.autograd.grad(f, list(trained.values()), torch.as_tensor(duals).to(f), allow_unused=True)
+    tangents = {name: torch.zeros_like(p) if g is None else g
+                for (name, p), g in zip(trained.items(), found, strict=True)}
+    points = {name: p.detach() for name, p in trained.items()}
+    plan = network.plan(network.checked(others))
+    result = torch.func.jvp(lambda p: torch.func.functional_call(network, p, (plan,)), (points,), (tangents,))[1]
+    return np.asarray(result.detach().to("cpu", torch.float64).numpy())
 
 
 def descend_with(kernel: Array, rows: Array, targets: Targets, *, learning_rate: float, record: Sequence[int]) -> Array:

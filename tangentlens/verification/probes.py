@@ -1,4 +1,4 @@
-"""Label scores of any network, by asking it about probe texts (theory, section "Measures").
+"""Label scores of any network, by asking it about probe texts (theory, section 5).
 
 □ is a token that is never trained. The effect of a pattern is the inclusion–exclusion over its tokens, each set or □:
 f(□ … □) itself for the bias, f(… a …) − f(□ … □) for a token, f(ab) − f(a□) − f(□b) + f(□□) for a pair.
@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tangentlens.data.tokens import UNKNOWN, Tokens, Vocabulary
-from tangentlens.errors import OptionError
+from tangentlens.errors import DataError, OptionError
 from tangentlens.features.patterns import occurrences
-from tangentlens.kernels import CNN, MLP, Architecture, ElmanRNN, LinearRNN, MatrixVector, SelfAttention
+from tangentlens.kernels import CNN, MLP, Architecture, ElmanRNN, LinearRNN, MatrixVector, SelfAttention, describe
 
 Array = NDArray[np.float64]
 Call = Callable[[Tokens], Any]
@@ -148,9 +148,16 @@ class Probes:
 
     @classmethod
     def frequent(cls, architecture: Architecture, tokens: Tokens, *, most: int = 100) -> Probes:
-        """The architecture's probes for the patterns that occur most often in these texts, at most `most` each."""
-        probes = probes_of(architecture)
-        return cls(probes, tuple(frequent_patterns(tokens, probe.places, most) for probe in probes), tokens.vocabulary)
+        """The architecture's probes for the patterns that occur most often in these texts, at most `most` each; probes
+        of which no pattern occurs are left out. Raises DataError where none remains.
+        """
+        pairs = [(probe, frequent_patterns(tokens, probe.places, most)) for probe in probes_of(architecture)]
+        pairs = [(probe, patterns) for probe, patterns in pairs if len(patterns)]
+        if not pairs:
+            raise DataError(f"none of the patterns that {describe(architecture)} reads occurs in these {len(tokens)} "
+                            "texts; give more or longer texts")
+        probes, patterns = zip(*pairs, strict=True)
+        return cls(probes, patterns, tokens.vocabulary)
 
     @property
     def blanks(self) -> int:

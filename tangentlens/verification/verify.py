@@ -17,17 +17,17 @@ from tangentlens.errors import DataError, OptionError
 from tangentlens.features.patterns import escaped
 from tangentlens.kernels import Architecture, describe
 from tangentlens.kernels.architecture import check_count
-from tangentlens.networks.building import build
 from tangentlens.report.content import VerifiedAnswer
-from tangentlens.verification.empirical import MEMORY, jacobian_bytes
 from tangentlens.verification.own_kernel import own_kernel
 from tangentlens.verification.probes import Probe
-from tangentlens.verification.width_study import WidthStudy, foretell, trained_scores, width_study
+from tangentlens.verification.width_study import Watching, WidthStudy, foretell, width_study
 
 Array = NDArray[np.float64]
 Progress = Callable[[str], None]
 PER_FAMILY = 2  # features of every family whose scores are followed over the steps
-OWN_STEPS = 8  # records of the study of one network's own kernel
+RECORDS = 8  # steps, besides the start, at which label scores are compared
+OWN_PATTERNS = 20  # of each family in the study of one network's own kernel: each costs a gradient
+OWN_MEMORY = 2**33  # bytes that a network's gradients may take there
 
 
 @dataclass(frozen=True)
@@ -69,12 +69,15 @@ def sample(texts: Texts, size: int, *, seed: int = 0) -> Texts:
 
 
 def verify(texts: Texts, architectures: Sequence[Architecture], *, size: Size | None = None, seed: int = 0,
-           device: str = "cpu", folder: str | os.PathLike[str] | None = None, progress: Progress | None = None,
-           **tokenizing: Any) -> tuple[VerifiedAnswer, ...]:
+           device: str = "cpu", loss: str | None = None, folder: str | os.PathLike[str] | None = None,
+           progress: Progress | None = None, watching: Watching | None = None, **tokenizing: Any
+           ) -> tuple[VerifiedAnswer, ...]:
     """Trains networks on a sample of the texts and says how far each architecture's prediction is from them.
 
-    size: how much is trained; folder: where scores of finished networks are kept, so that an interrupted run goes on;
-    tokenizing: tokenizer, lowercase, min_count, as in `tokenize`. Raises DataError or OptionError.
+    size: how much is trained; loss: see `learn`; folder: where scores of finished networks are kept, so that an
+    interrupted run goes on; progress: called with lines of text; watching: called with (step, steps, training loss) of
+    the network in training, see `width_study`; tokenizing: tokenizer, lowercase, min_count, as in `tokenize`.
+    Raises DataError or OptionError.
 
     >>> import tangentlens as tl
     >>> small = Size(texts=30, widths=(16, 64), seeds=2, steps=20, patterns=10)
@@ -83,58 +86,53 @@ def verify(texts: Texts, architectures: Sequence[Architecture], *, size: Size | 
     (['bias', 'token'], True)
     """
     size = size or Size()
+    chosen, tokens = material(texts, size, seed=seed, **tokenizing)
+    say = progress or (lambda line: None)
+    return tuple(_one(architecture, tokens, chosen.labels, size, device=device, loss=loss, folder=folder, say=say,
+                      watching=watching) for architecture in architectures)
+
+
+def material(texts: Texts, size: Size, *, seed: int = 0, **tokenizing: Any) -> tuple[Texts, Tokens]:
+    """The sample and its tokens. Raises DataError where the sample has too few classes or no known token."""
     chosen = sample(texts, size.texts, seed=seed)
     tokens = tokenize(chosen, **tokenizing)
-    return tuple(_one(architecture, tokens, chosen.labels, size, device=device, folder=folder,
-                      say=progress or (lambda line: None)) for architecture in architectures)
+    if not np.any(tokens.ids >= 0):
+        raise DataError(f"no token of the {len(tokens)} texts to verify on occurs {tokenizing.get('min_count', 1)} "
+                        "times or more; give more texts, or lower min_count")
+    return chosen, tokens
 
 
-def announce(texts: Texts, architectures: Sequence[Architecture], size: Size, *, seed: int = 0, **tokenizing: Any
-             ) -> str:
-    """What `verify` is going to do, and about how long it takes: one step of the widest network is timed."""
-    chosen = sample(texts, size.texts, seed=seed)
-    tokens = tokenize(chosen, **tokenizing)
-    seconds, memory = 0.0, 0
-    for architecture in architectures:
-        material = foretell(architecture, tokens, chosen.labels, steps=2, most=size.patterns)
-        started = clock.perf_counter()
-        trained_scores(material, max(size.widths), 0)
-        work = sum((width / max(size.widths)) ** 2 for width in set(size.widths)) * size.seeds + 1
-        seconds += (clock.perf_counter() - started) / 2 * size.steps * work
-        c = material.trajectory.duals.shape[2]
-        network = build(architecture, vocabulary_size=len(tokens.vocabulary) + material.probes.blanks,
-                        width=own_width(size), outputs=c)
-        memory = max(memory, jacobian_bytes(network, len(tokens) * c))
-    return (f"verification: {len(tokens):,} of {len(texts):,} texts, {len(tokens.vocabulary):,} distinct tokens; "
-            f"{size.networks} networks for each of {len(architectures)} architecture"
-            f"{'s' if len(architectures) > 1 else ''}, widths {', '.join(map(str, sorted(set(size.widths))))}, "
-            f"{size.seeds} seeds, {size.steps} steps; up to {memory / 2**20:,.0f} MiB for a Jacobian; "
-            f"about {max(1, round(seconds / 60))} minute{'s' if seconds > 90 else ''}")
-
-
-def own_width(size: Size) -> int:
-    """The width of the network whose own kernel is used."""
-    return max(size.widths)
-
-
-def _one(architecture: Architecture, tokens: Tokens, labels: Any, size: Size, *, device: str,
-         folder: str | os.PathLike[str] | None, say: Progress) -> VerifiedAnswer:
+def _one(architecture: Architecture, tokens: Tokens, labels: Any, size: Size, *, device: str, loss: str | None,
+         folder: str | os.PathLike[str] | None, say: Progress, watching: Watching | None) -> VerifiedAnswer:
     started = clock.perf_counter()
-    say(f"{describe(architecture)}: prediction")
-    material = foretell(architecture, tokens, labels, steps=size.steps, most=size.patterns, record=_records(size.steps))
-    study = width_study(material, widths=size.widths, seeds=size.seeds, device=device, folder=folder, progress=say)
-    own = own_kernel(material, own_width(size), device=device, memory=4 * MEMORY,
-                     progress=lambda line: say(f"{describe(architecture)}: {line}"))
+    name = describe(architecture)
+    say(f"{name}: prediction")
+    wanted: dict[str, Any] = {"steps": size.steps, "record": records(size.steps), "loss": loss}
+    whole = foretell(architecture, tokens, labels, most=size.patterns, **wanted)
+    study = width_study(whole, widths=size.widths, seeds=size.seeds, device=device, folder=folder, progress=say,
+                        watching=watching)
+    part = foretell(architecture, tokens, labels, most=min(size.patterns, OWN_PATTERNS), learning_rate=whole.rate,
+                    **wanted)
+    own = own_kernel(part, max(size.widths), device=device, memory=OWN_MEMORY, watching=watching,
+                     progress=lambda line: say(f"{name}: {line}"))
     scatter = scatter_table(study)
-    pair = scatter.select("predicted", "trained").to_numpy()
+    order = pl.Series("order", [probe.order for probe in whole.probes.probes])
     return VerifiedAnswer(
-        describe(architecture), len(tokens), len(tokens.vocabulary), size.steps, float(material.rate * size.steps),
-        tuple(sorted(set(size.widths))), size.seeds, float(np.corrcoef(pair.T)[0, 1]), scatter, path_table(study),
-        error_table(study), study.slopes().drop("architecture"), own.errors, own.width, clock.perf_counter() - started)
+        name, len(tokens), len(tokens.vocabulary), size.steps, float(whole.rate * size.steps),
+        tuple(sorted(set(size.widths))), size.seeds, _correlation(scatter), scatter, path_table(study),
+        error_table(study), study.slopes().drop("architecture").with_columns(order), own.errors, own.width,
+        clock.perf_counter() - started)
 
 
-def _records(steps: int) -> list[int]:
-    return [0, *np.unique(np.linspace(1, steps, OWN_STEPS).round()).astype(int).tolist()]
+def records(steps: int) -> list[int]:
+    """The steps at which label scores are compared."""
+    return [0, *np.unique(np.linspace(1, steps, RECORDS).round()).astype(int).tolist()]
+
+
+def _correlation(scatter: pl.DataFrame) -> float:
+    """Pearson's, of predicted and trained scores; NaN where either is constant."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return float(np.corrcoef(scatter["predicted"], scatter["trained"])[0, 1]) if scatter.height > 1 else np.nan
 
 
 def scatter_table(study: WidthStudy) -> pl.DataFrame:

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from scipy import stats
 
 from tangentlens.data.storage import read_arrays, write_arrays
 from tangentlens.data.tokens import Tokens
-from tangentlens.errors import OptionError
+from tangentlens.errors import DataError, OptionError
 from tangentlens.features import Features
 from tangentlens.kernels import Architecture, describe
 from tangentlens.networks.building import build
@@ -25,6 +26,7 @@ from tangentlens.verification.probes import Probes
 
 Array = NDArray[np.float64]
 Progress = Callable[[str], None]
+Watching = Callable[[int, int, float], None]
 RATE = 0.25  # largest share of the critical learning rate: a narrow network's own kernel may exceed the limit's
 FALL = 0.95  # training goes on until the predicted loss has fallen to this share of its start
 RESAMPLES = 2000  # of the bootstrap over seeds
@@ -77,11 +79,18 @@ def _rate(features: Features, labels: Any, loss: str | None, steps: int, fall: f
     first = learn(features, labels, loss, steps=1)
     most = RATE * float(first.dynamics.critical_learning_rate or 1.0)
     until = fall * float(first.curves["train_loss"][0])
-    return min(most, float(learn(features, labels, loss, until_loss=until).steps[-1]) / steps)
+    try:
+        time = float(learn(features, labels, loss, until_loss=until).steps[-1])
+    except OptionError:  # the loss never falls so far
+        time = np.inf
+    if time == 0 or not np.isfinite(min(most, time)):
+        raise DataError(f"nothing can be learned from these {len(features)} texts: nothing in them tells the labels "
+                        "apart; give more texts")
+    return min(most, time / steps)
 
 
 def trained_scores(material: Material, width: int, seed: int, *, device: str = "cpu", batch_size: int | None = None,
-                   progress: Callable[[int, int, float], None] | None = None) -> list[Array]:
+                   progress: Watching | None = None) -> list[Array]:
     """Label scores of one network, trained like the prediction; by probe, arrays (T, N, c)."""
     c = material.trajectory.duals.shape[2]
     network = build(material.architecture, vocabulary_size=len(material.tokens.vocabulary) + material.probes.blanks,
@@ -121,7 +130,10 @@ class WidthStudy:
 
 
 def slope_of(widths: NDArray[Any], errors: Array) -> tuple[float, float, float]:
-    """Slope of log rms error against log width and its 95 % interval; errors (widths, seeds)."""
+    """Slope of log rms error against log width and its 95 % interval; errors (widths, seeds).
+
+    Bootstrap over seeds, widened for few of them: by √(S / (S − 1)) and Student's t (NaN for one seed).
+    """
     log = np.log(widths)
     centred = (log - log.mean()) / np.sum((log - log.mean()) ** 2)
 
@@ -131,16 +143,22 @@ def slope_of(widths: NDArray[Any], errors: Array) -> tuple[float, float, float]:
     rng = np.random.default_rng(0)
     picks = rng.integers(errors.shape[1], size=(len(errors), errors.shape[1], RESAMPLES))
     resampled = slopes(np.take_along_axis(errors[:, :, None], picks, axis=1))
-    low, high = np.quantile(resampled, [0.025, 0.975])
-    return float(slopes(errors[:, :, None])[0]), float(low), float(high)
+    slope, count = float(slopes(errors[:, :, None])[0]), errors.shape[1]
+    if count < 2:
+        return slope, np.nan, np.nan
+    wider = np.sqrt(count / (count - 1)) * stats.t.ppf(0.975, len(errors) * (count - 1)) / stats.norm.ppf(0.975)
+    low, high = slope + wider * (np.quantile(resampled, [0.025, 0.975]) - slope)
+    return slope, float(low), float(high)
 
 
 def width_study(material: Material, *, widths: Sequence[int] = (64, 128, 256, 512), seeds: int = 4,
-                device: str = "cpu", folder: str | os.PathLike[str] | None = None, progress: Progress | None = None
-                ) -> WidthStudy:
+                device: str = "cpu", folder: str | os.PathLike[str] | None = None, progress: Progress | None = None,
+                watching: Watching | None = None) -> WidthStudy:
     """Trains networks of several widths and seeds and measures how far their label scores are from the prediction.
 
-    folder: where finished networks' scores are kept; a study that is interrupted goes on from there.
+    folder: where finished networks' scores are kept; a study that is interrupted goes on from there. progress: called
+    with a line for every network; watching: called with (step, steps, training loss), and for a network whose scores
+    are kept already once, with its last step and NaN.
     Raises OptionError for fewer than two widths.
     """
     if len(set(widths)) < 2 or seeds < 1:
@@ -150,7 +168,7 @@ def width_study(material: Material, *, widths: Sequence[int] = (64, 128, 256, 51
     for width in sorted(set(widths)):
         for seed in range(seeds):
             say(f"{describe(material.architecture)}: width {width}, seed {seed}")
-            found = _kept(material, width, seed, device, folder)
+            found = _kept(material, width, seed, device, folder, watching or (lambda step, steps, loss: None))
             rows += [(describe(material.architecture), probe.family, width, seed, error)
                      for probe, error in zip(material.probes.probes, family_errors(material, found), strict=True)]
             if width == max(widths):
@@ -170,20 +188,23 @@ def family_errors(material: Material, found: list[Array]) -> list[float]:
     return result
 
 
-def _kept(material: Material, width: int, seed: int, device: str, folder: str | os.PathLike[str] | None
-          ) -> list[Array]:
+def _kept(material: Material, width: int, seed: int, device: str, folder: str | os.PathLike[str] | None,
+          watching: Watching) -> list[Array]:
     """Scores of one network, from the folder if they are there."""
     if folder is None:
-        return trained_scores(material, width, seed, device=device)
-    about = repr((material.architecture, width, seed, device, material.rate, material.steps))
+        return trained_scores(material, width, seed, device=device, progress=watching)
+    targets = material.trajectory.dynamics.targets
+    about = repr((material.architecture, width, seed, device, material.rate, material.steps, targets.loss.name,
+                  len(material.tokens.vocabulary)))
     digest = hashlib.sha256(about.encode())
-    for array in (material.tokens.ids, material.tokens.offsets, material.trajectory.dynamics.targets.index,
-                  *material.probes.patterns):
+    for array in (material.tokens.ids, material.tokens.offsets, targets.index, *material.probes.patterns):
         digest.update(np.ascontiguousarray(array).tobytes())
     path = Path(folder) / f"{type(material.architecture).__name__}-{width}-{seed}-{digest.hexdigest()[:16]}.npz"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        found = trained_scores(material, width, seed, device=device)
+        found = trained_scores(material, width, seed, device=device, progress=watching)
         write_arrays(path, {"kind": "scores"}, {str(number): scores for number, scores in enumerate(found)})
+    else:
+        watching(material.steps[-1], material.steps[-1], np.nan)
     arrays = read_arrays(path)[1]
     return [arrays[str(number)] for number in range(len(material.predicted))]

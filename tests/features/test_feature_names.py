@@ -58,7 +58,7 @@ def check(features, strings):
         if family.patterns is None:
             assert names == ["<bias>"]
             continue
-        for name, ids in zip(names, family.patterns.tokens, strict=True):
+        for name, ids in zip(names, family.patterns.tokens(), strict=True):
             expected = [strings[index] for index in ids]
             if family.style in ("offset", "lag"):
                 token, lag, offset = re.fullmatch(r"((?:[^\\@]|\\.)*)@(lag)?(\d+)", name, flags=re.DOTALL).groups()

@@ -15,5 +15,12 @@ def report(request: pytest.FixtureRequest) -> Report:
 
 
 @pytest.fixture
+def verified_report(report: Report) -> Report:
+    """The same with networks that were trained, for two of the architectures."""
+    names = [str(name) for name in report.data.classes["class"]]
+    return make_report(names, architectures=len(report.architectures), verified=2)
+
+
+@pytest.fixture
 def two_classes() -> Report:
     return make_report(["<b>negative</b>", "</script>positive"])

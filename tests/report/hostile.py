@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from tangentlens.report.content import ArchitectureAnswer, DataGlance, Report
+from tangentlens.report.content import ArchitectureAnswer, DataGlance, Report, VerifiedAnswer
 
 TIMES = (0.0, 0.1, 1.0, 10.0, 100.0)
 HOSTILE = [
@@ -71,7 +71,31 @@ def answer(name: str, labels: list[str], features: list[str]) -> ArchitectureAns
     )
 
 
-def make_report(labels: list[str], architectures: int = 2, features: list[str] | None = None) -> Report:
+def verified_answer(name: str, labels: list[str], features: list[str]) -> VerifiedAnswer:
+    """What networks say of the same features, in families of hostile names; one missing and one infinite number."""
+    classes = labels[-1:] if len(labels) == 2 else labels
+    families = {"bias": 0, "token <i>&": 1, "</script>token": 1, "pair": 2}
+    rows = [(family, f"{feature} {index}", label, 0.1 * place - 0.3, 0.1 * place - 0.2, 0.1 * place - 0.4, 0.1 * place)
+            for index, family in enumerate(families) for place, feature in enumerate(features) for label in classes]
+    rows[1] = (*rows[1][:3], math.nan, math.inf, math.nan, math.inf)
+    schema = ["family", "feature", "class", "predicted", "trained", "low", "high"]
+    scatter = pl.DataFrame(rows, orient="row", schema=schema)
+    steps = [scatter.select(*schema[:3], pl.lit(step).alias("step"), pl.col(schema[3:]) * step / 20)
+             for step in (0, 1, 10, 20)]
+    errors = [(family, width, 8 / width**0.5, 7 / width**0.5, 9 / width**0.5)
+              for width in (16, 64) for family in families]
+    slopes = [(family, -0.5, -0.6, math.nan, 2.0, 1.0, order) for family, order in families.items()]
+    own = [(0, 0.0, 0.0, 0.0, 0.0), (1, 0.4, 0.4, 0.01, 0.001), (20, 0.4, math.nan, 0.1, 0.02)]
+    return VerifiedAnswer(
+        name, 30, 99, 20, 1.5, (16, 64), 2, 0.87, scatter, pl.concat(steps),
+        pl.DataFrame(errors, orient="row", schema=["family", "width", "error", "low", "high"]),
+        pl.DataFrame(slopes, orient="row", schema=["family", "slope", "low", "high", "error_narrowest", "error_widest",
+                                                   "order"]),
+        pl.DataFrame(own, orient="row", schema=["step", "total", "fluctuation", "drift_error", "drift"]), 64, 1.0)
+
+
+def make_report(labels: list[str], architectures: int = 2, features: list[str] | None = None, verified: int = 0
+                ) -> Report:
     chosen = HOSTILE if features is None else features
     data = DataGlance(
         source="</title><script>window.pwned = 6</script>.csv",
@@ -101,4 +125,5 @@ def make_report(labels: list[str], architectures: int = 2, features: list[str] |
     answers = tuple(answer(f"Net {i} <b>&", labels, chosen[i:] + chosen[:i]) for i in range(architectures))
     settings = {"seed": 0, "split": {"share": 0.1, "by": None}, "</script>": HOSTILE, "\x1b[0m": float("nan")}
     notes = ("5 <u>duplicates</u>\x1b[31m", "[blink]")
-    return Report("Audit of <i>reviews</i> [bold]\x1b[1m", data, answers, notes, settings)
+    trained = tuple(verified_answer(answer.name, labels, chosen) for answer in answers[:verified])
+    return Report("Audit of <i>reviews</i> [bold]\x1b[1m", data, answers, notes, settings, trained)

@@ -22,6 +22,13 @@ const data = {
     trajectories: rowsOf(answer.trajectories),
     curves: rowsOf(answer.curves),
   })),
+  verified: (payload.verified ?? []).map((answer) => ({
+    families: answer.families,
+    scatter: rowsOf(answer.scatter),
+    paths: rowsOf(answer.paths),
+    errors: rowsOf(answer.errors),
+    own: rowsOf(answer.own),
+  })),
 };
 const twoClasses = data.classes.length === 2;
 

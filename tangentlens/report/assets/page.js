@@ -2,7 +2,8 @@
 // Wires the page: tabs, the choice of class, the theme, and when charts are drawn.
 
 const CHARTS = { lengths: lengthsChart, spectra: spectraChart, bars: barsChart, scores: scoresChart,
-  curves: curvesChart, spectrum: spectrumChart };
+  curves: curvesChart, spectrum: spectrumChart, scatter: scatterChart, errors: errorsChart, paths: pathsChart,
+  split: splitChart };
 const tabs = [...document.querySelectorAll('[role="tab"]')];
 const panels = [...document.querySelectorAll(".panel")];
 const tables = panels.map((panel, i) => featureTable(panel, data.architectures[i]));
@@ -15,8 +16,8 @@ const theme = document.getElementById("theme");
 function drawChart(place) {
   const width = Math.floor(place.clientWidth);
   if (!width) return;
-  const panel = place.closest(".panel");
-  const answer = panel ? data.architectures[panel.dataset.architecture] : null;
+  const part = place.closest(".panel, .verified")?.dataset;
+  const answer = part?.verified ? data.verified[part.verified] : part ? data.architectures[part.architecture] : null;
   const chart = CHARTS[place.dataset.chart](width, answer, choice());
   place.replaceChildren(chart ?? element("p", { class: "empty" }, "Nothing to draw."));
   for (const svg of place.querySelectorAll("svg")) {
@@ -73,6 +74,7 @@ function start() {
   showTheme(matchMedia("(prefers-color-scheme: dark)").matches);
   theme.addEventListener("click", () => showTheme(document.documentElement.dataset.theme !== "dark"));
   document.documentElement.classList.add("scripted");
+  document.querySelectorAll(".verified").forEach((part) => familiesLegend(part, data.verified[part.dataset.verified]));
   openTab(0, false);
   chooser.value = data.classes.length > 8 ? "1" : "";
   choose();

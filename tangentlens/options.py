@@ -1,0 +1,80 @@
+"""What the commands of the command line take: options that several of them share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import click
+
+from tangentlens.audit import DEFAULT_ARCHITECTURES
+from tangentlens.kernels import ARCHITECTURES, describe
+
+Command = Callable[..., None]
+
+
+def reading_options(command: Command) -> Command:
+    """FILE and how it is read."""
+    return _with(command, [
+        click.argument("file", metavar="FILE"),
+        click.option("--text", default="text", show_default=True, metavar="COLUMN", help="Column of the texts."),
+        click.option("--label", default="label", show_default=True, metavar="COLUMN", help="Column of the labels."),
+        click.option("--text-b", metavar="COLUMN",
+                     help="Column of second texts, joined to the first by a separator token."),
+        click.option("--on-bad-row", type=click.Choice(["error", "skip"]), default="error", show_default=True,
+                     help="What to do with a row that has no usable text or label."),
+        click.option("--encoding", metavar="NAME",
+                     help="Encoding of FILE.  [default: UTF-8, or as its first bytes say]"),
+        click.option("--quote", default='"', show_default=True, metavar="MARK|none", help="Quote mark of csv and tsv."),
+    ])
+
+
+def audit_options(command: Command) -> Command:
+    """What to audit and how, where to write, what to print."""
+    defaults = ", ".join(map(describe, DEFAULT_ARCHITECTURES))
+    return _with(command, [
+        click.option("--architecture", "-a", "architectures", multiple=True, metavar="NAME[:KEY=VALUE,…]",
+                     help=f"An architecture; repeatable. Names: {', '.join(ARCHITECTURES)}. [default: {defaults}]"),
+        click.option("--output", "-o", default="audit-output", show_default=True, metavar="DIR",
+                     help="Folder for audit.html, scores.parquet, state.npz and run.json."),
+        click.option("--tokenizer", default="words", show_default=True, metavar="words|whitespace|characters|FILE",
+                     help="How texts are cut; FILE is any tokenizer.json."),
+        click.option("--lowercase", is_flag=True, help="Lower-case every text first."),
+        click.option("--min-count", default=1, show_default=True, help="Rarer tokens count as unknown."),
+        click.option("--validation", default=0.1, show_default=True, metavar="SHARE",
+                     help="Share of the texts held out to choose the time."),
+        click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N",
+                     help="Of the split and of --sample."),
+        click.option("--sample", type=int, metavar="N", help="Use N texts drawn at random."),
+        click.option("--loss", type=click.Choice(["logistic", "softmax", "squared"]),
+                     help="[default: logistic for two classes, softmax for more]"),
+        click.option("--time", default="best", show_default=True, metavar="T|best", help="Gradient flow to this time."),
+        click.option("--steps", type=int, metavar="N", help="Gradient descent for N steps instead of a flow."),
+        click.option("--learning-rate", default="auto", show_default=True, metavar="RATE|auto", help="Of the descent."),
+        click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors."),
+        click.option("--json", "as_json", is_flag=True, help="Print run.json instead of the summary."),
+    ])
+
+
+def training_options(command: Command) -> Command:
+    """What `verify` trains."""
+    count = click.IntRange(min=1)
+    return _with(command, [
+        click.option("--texts", type=count, default=100, show_default=True, metavar="N",
+                     help="Texts to train on, drawn at random."),
+        click.option("--widths", default="64,128,256,512", show_default=True, metavar="N,N,…",
+                     help="Widths of the networks."),
+        click.option("--networks", type=count, default=4, show_default=True, metavar="N",
+                     help="Networks of each width."),
+        click.option("--verify-steps", type=count, default=200, show_default=True, metavar="N",
+                     help="Steps that each network is trained for."),
+        click.option("--patterns", type=count, default=100, show_default=True, metavar="N",
+                     help="Features of each family to compare: the most frequent ones."),
+        click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True,
+                     help="Where networks are trained."),
+    ])
+
+
+def _with(command: Command, options: list[Callable[[Command], Command]]) -> Command:
+    for option in reversed(options):
+        command = option(command)
+    return command

@@ -1,0 +1,39 @@
+"""The core does not import PyTorch; without it, networks and verification say what to install."""
+
+import subprocess
+import sys
+
+import pytest
+
+REFUSE = """
+import sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "{missing}":
+            raise ModuleNotFoundError("refused: " + name, name=name)
+sys.meta_path.insert(0, Refuse())
+"""
+
+
+def lines(script):
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+def test_importing_the_package_does_not_import_torch():
+    assert lines("import sys, tangentlens, tangentlens.cli; print('torch' in sys.modules, 'safetensors' in sys.modules)"
+                 ) == ["False False"]
+
+
+@pytest.mark.parametrize(("use", "missing"), [
+    ("import tangentlens.networks", "torch"), ("import tangentlens.verification", "torch"),
+    ("import tangentlens; tangentlens.networks", "torch"), ("from tangentlens import verification", "torch"),
+    ("from tangentlens import networks", "safetensors"),
+])
+def test_without_torch_the_extra_is_named(use, missing):
+    assert lines(f"""{REFUSE.format(missing=missing)}
+try:
+    {use}
+except ImportError as error:
+    print(type(error).__name__, error)
+""") == ['ImportError tangentlens.networks needs PyTorch and safetensors: pip install "tangentlens[torch]"']
