@@ -61,17 +61,17 @@ def widths_picture(errors: pl.DataFrame, path: Path) -> None:
 
 
 def curves_picture(curves: Mapping[str, pl.DataFrame], path: Path) -> None:
-    """Mean response of positive, negative and neutral tokens over steps: predicted lines, trained points."""
+    """Mean response of positive, negative and neutral tokens over the epochs: predicted lines, trained points."""
     figure, axes = grid(len(curves))
     colours = {"positive": "tab:blue", "negative": "tab:red", "neutral": "tab:gray"}
     for axis, (name, table) in zip(axes, curves.items(), strict=False):
         for group, colour in colours.items():
-            steps = table["step"]
+            steps = table["epoch"]
             axis.plot(steps, table[f"{group}_predicted"], color=colour, linewidth=1.2, label=f"{group}, predicted")
             axis.plot(steps, table[f"{group}_trained"], "o", color=colour, markersize=3.5, label=f"{group}, trained")
         axis.axhline(0, color="k", linewidth=0.5)
         axis.set_title(name, fontsize=8)
     axes[0].legend(fontsize=6)
-    figure.supxlabel("epoch (step of full-batch gradient descent)", fontsize=9)
+    figure.supxlabel("epoch", fontsize=9)
     figure.supylabel("mean label score", fontsize=9)
     written(figure, path)
