@@ -14,7 +14,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	.venv/bin/python -m pip install --quiet -c constraints.txt -e ".[$(EXTRAS)]"
 	touch $@
 
-demo: $(INSTALLED)
+demo:  # needs less than the tests do: no PyTorch
+	$(MAKE) --no-print-directory .venv EXTRAS=demo
 	.venv/bin/tangentlens demo --output demo-output
 
 test: $(INSTALLED)

@@ -68,7 +68,7 @@ def responses(case: tl.Architecture, split: Split, options: argparse.Namespace, 
     probes = tl.Tokens(np.arange(size, dtype=np.int32), np.arange(size + 1), split.tokens.vocabulary)
     features = case.features(split.tokens)
     end = float(tl.learn(features, split.labels, until_loss=END).steps[-1])
-    times = end * np.arange(1, EPOCHS + 1) / EPOCHS
+    times = np.linspace(end / EPOCHS, end, EPOCHS)
     trajectory = tl.learn(features, split.labels, time=end, record=times)
     asked = case.features(probes, columns=features)
     predicted = np.stack([trajectory.decision(asked, step)[:, 0] for step in range(1, EPOCHS + 1)])
