@@ -6,7 +6,7 @@ from typing import Any
 from tangentlens.audit import Audit, audit, load
 from tangentlens.data import Texts, Tokens, Vocabulary, movie_reviews, read_texts, small_reviews, split, tokenize
 from tangentlens.features import Family, Features
-from tangentlens.kernels import CNN, MLP, Architecture, ElmanRNN, LinearRNN, MatrixVector, SelfAttention
+from tangentlens.kernels import CNN, MLP, Architecture, ElmanRNN, LinearRNN, MatrixVector, SelfAttention, spectra
 from tangentlens.predictions import Trajectory, learn, prior_variance, responses
 
 __version__ = "0.1.0"
@@ -14,7 +14,7 @@ __version__ = "0.1.0"
 __all__ = [
     "CNN", "MLP", "Architecture", "Audit", "ElmanRNN", "Family", "Features", "LinearRNN", "MatrixVector",
     "SelfAttention", "Texts", "Tokens", "Trajectory", "Vocabulary", "audit", "learn", "load",
-    "movie_reviews", "prior_variance", "read_texts", "responses", "small_reviews", "split", "tokenize",
+    "movie_reviews", "prior_variance", "read_texts", "responses", "small_reviews", "spectra", "split", "tokenize",
 ]
 
 

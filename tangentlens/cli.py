@@ -21,10 +21,11 @@ from tangentlens.audit import audit
 from tangentlens.data import Texts, movie_reviews, read_texts, small_reviews
 from tangentlens.data.reading import UNLABELLED
 from tangentlens.errors import OutputError, TangentLensError
-from tangentlens.kernels import ARCHITECTURES
+from tangentlens.kernels import ARCHITECTURES, spectra
+from tangentlens.kernels.comparing import varied
 from tangentlens.kernels.parsing import parse_architecture
 from tangentlens.options import audit_options, reading_options, training_options
-from tangentlens.report import print_report
+from tangentlens.report import print_report, print_spectra
 from tangentlens.report.files import staged
 from tangentlens.report.wording import visible
 from tangentlens.verifying import Verification, kept
@@ -69,6 +70,33 @@ def verify_command(texts: int, widths: str, networks: int, verify_steps: int, pa
     """
     chosen = Verification(texts, _widths(widths), networks, verify_steps, patterns, device)
     _run(**_reader(**options), verification=chosen)
+
+
+@cli.command("spectrum")
+@click.option("--architecture", "-a", "architectures", multiple=True, metavar="NAME[:KEY=VALUE,…]",
+              help=f"An architecture; repeatable.  [default: {', '.join(ARCHITECTURES)}]")
+@click.option("--vary", multiple=True, metavar="KEY=VALUE,VALUE,…",
+              help="An option and its values, for every architecture; repeatable: all combinations are shown.")
+@click.option("--json", "as_json", is_flag=True, help="Print every family's coefficient and share as JSON.")
+def spectrum_command(architectures: tuple[str, ...], vary: tuple[str, ...], as_json: bool) -> None:
+    """What can each architecture extract at all: shares of bias, tokens and n-grams, before it sees any data.
+
+    \b
+    tangentlens spectrum
+    tangentlens spectrum -a MLP -a CNN --vary activation=relu,tanh,gelu,silu --vary weight_std=0.5,1,2
+    """
+    changes: dict[str, list[str]] = {}
+    for text in vary:
+        option, equals, values = text.partition("=")
+        if not equals or not values.strip(",") or option in changes:
+            raise click.UsageError(f'--vary takes an option once: KEY=VALUE,VALUE,…, not "{visible(text)}"')
+        changes[option] = list(dict.fromkeys(value.strip() for value in values.split(",")))
+    chosen = varied(architectures or tuple(ARCHITECTURES), changes, ARCHITECTURES)
+    with _printing():
+        if as_json:
+            click.echo(spectra(chosen).write_json())
+        else:
+            print_spectra(chosen, _Console())
 
 
 @cli.command("demo")
@@ -126,7 +154,7 @@ class _Console(Console):
 
 
 @contextlib.contextmanager
-def _printing(output: str) -> Iterator[None]:
+def _printing(output: str | None = None) -> Iterator[None]:
     """The results are written by now: a reader that stops reading, such as `head`, is no error; a full disk is."""
     try:
         yield
@@ -135,8 +163,8 @@ def _printing(output: str) -> Iterator[None]:
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains once more at its end
         if not isinstance(error, BrokenPipeError):
-            raise OutputError(f'the results are in "{output}", but the summary cannot be printed: '
-                              f"{error.strerror or error}") from error
+            place = f'the results are in "{output}", but the summary' if output else "the result"
+            raise OutputError(f"{place} cannot be printed: {error.strerror or error}") from error
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from tangentlens.kernels.architecture import Architecture, describe
 from tangentlens.kernels.attention import SelfAttention
 from tangentlens.kernels.cnn import CNN
+from tangentlens.kernels.comparing import shares, spectra
 from tangentlens.kernels.elman_rnn import ElmanRNN
 from tangentlens.kernels.linear_rnn import LinearRNN
 from tangentlens.kernels.matrix_vector import MatrixVector
@@ -14,4 +15,4 @@ ARCHITECTURES: dict[str, type[Architecture]] = {
 }
 
 __all__ = ["ARCHITECTURES", "CNN", "MLP", "Architecture", "ElmanRNN", "LinearRNN", "MatrixVector", "SelfAttention",
-           "describe", "parse_architecture"]
+           "describe", "parse_architecture", "shares", "spectra"]

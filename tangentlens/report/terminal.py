@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tangentlens.kernels import Architecture, describe, shares
 from tangentlens.report import summary, verified
 from tangentlens.report.content import ArchitectureAnswer, Report, VerifiedAnswer
 from tangentlens.report.wording import figure, percent, signed, visible
@@ -35,6 +38,24 @@ def print_report(report: Report, console: Console) -> None:
     console.print()
     for note in report.notes:
         _line(console, f"Note: {note}", "yellow")
+
+
+def print_spectra(architectures: Sequence[Architecture], console: Console) -> None:
+    """Print what architectures can extract: shares of bias, tokens and n-grams, and for one or two every family.
+
+    Example: `print_spectra([tl.MLP(), tl.CNN()], rich.console.Console())`.
+    """
+    table = _table("Feature spectrum, in shares", ["architecture"],
+                   ["bias", "tokens", "pairs", "longer"])
+    for row in shares(architectures).to_dicts():
+        _add(table, row["architecture"], *(percent(row[name]) for name in ("bias", "token", "pair", "longer")))
+    console.print(table)
+    for architecture in architectures if len(architectures) <= 2 else ():
+        console.print()
+        table = _table(describe(architecture), ["family"], ["tokens in it", "coefficient", "share"])
+        for row in architecture.spectrum().to_dicts():
+            _add(table, row["family"], figure(row["order"]), figure(row["coefficient"]), percent(row["share"]))
+        console.print(table)
 
 
 def _line(console: Console, text: str, style: str = "") -> None:
