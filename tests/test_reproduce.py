@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import tangentlens as tl
+
 pytest.importorskip("sklearn", reason="the scripts compare with scikit-learn (extra dev)")
 ROOT = Path(__file__).parents[1]
 SST = ROOT.parent / "shared" / "data" / "sst"
@@ -52,6 +54,75 @@ def test_sst_label_scores_on_a_few_texts(tmp_path: Path, monkeypatch: pytest.Mon
     assert same[0] == pytest.approx(same[1], rel=0.01)  # one feature map, up to the unit of time
     assert all(float(row["positive_share"]) > 0.9 for row in rows if row["architecture"] != "LogisticRegression")
     assert "--rows 600" in (tmp_path / "sst_label_scores.md").read_text(encoding="utf-8")
+
+
+needs_sst = pytest.mark.skipif(not SST.exists(), reason=f"the Stanford Sentiment Treebank is not at {SST}")
+
+
+def small_run(name: str, output: Path, *arguments: str) -> list[dict[str, str]]:
+    """Runs a study on networks at a small size; the rows of its table."""
+    pytest.importorskip("torch", reason="studies of trained networks need the extra torch")
+    importlib.import_module(f"reproduce.{name}").main(["--data", str(SST), "--output", str(output), *arguments])
+    assert f"python -m reproduce.{name}" in (output / f"{name}.md").read_text(encoding="utf-8")
+    return list(csv.DictReader((output / f"{name}.csv").open(encoding="utf-8")))
+
+
+@needs_sst
+@pytest.mark.slow
+def test_kernel_widths_in_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = importlib.import_module("reproduce.kernel_widths")
+    monkeypatch.setattr(script, "WIDTHS", (16, 128))
+    monkeypatch.setattr(script, "FULL", (4, 16))
+    monkeypatch.setattr(script, "TEXTS", 4)
+    rows = small_run("kernel_widths", tmp_path, "--seeds", "4")
+    assert len(rows) == len(list(script.cases()))
+    assert all(float(row["widest"]) < float(row["narrowest"]) for row in rows)
+
+
+@needs_sst
+@pytest.mark.slow
+def test_score_widths_in_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = importlib.import_module("reproduce.score_widths")
+    monkeypatch.setattr(script, "WIDTHS", (16, 128))
+    arguments = ("--texts", "20", "--seeds", "2", "--steps", "10", "--work", str(tmp_path / "work"))
+    rows = small_run("score_widths", tmp_path, *arguments)
+    assert {row["architecture"].partition(":")[0] for row in rows} == set(tl.kernels.ARCHITECTURES)
+    assert sum(float(row["slope"]) < 0 for row in rows) > 0.9 * len(rows)
+    assert (tmp_path / "score_widths.png").read_bytes().startswith(b"\x89PNG")
+    assert small_run("score_widths", tmp_path, *arguments) == rows  # from the finished networks
+
+
+@needs_sst
+@pytest.mark.slow
+def test_own_kernel_in_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = importlib.import_module("reproduce.own_kernel")
+    monkeypatch.setattr(script, "STEPS", 20)
+    monkeypatch.setattr(script, "RECORD", (10, 20))
+    rows = small_run("own_kernel", tmp_path, "--width", "128", "--texts", "10")
+    assert len(rows) == 2 * len(script.CASES)
+    assert all(float(row["drift_error"]) < 0.5 * float(row["total"]) for row in rows)
+
+
+@needs_sst
+@pytest.mark.slow
+def test_sst_trained_in_small(tmp_path: Path) -> None:
+    rows = small_run("sst_trained", tmp_path, "--rows", "300", "--width", "64", "--seeds", "3")
+    frequent = [row for row in rows if row["occurrences"] == "≥ 20"]
+    assert len(frequent) == 2
+    assert all(float(row["mean"]) > 0.5 for row in frequent)
+
+
+@needs_sst
+@pytest.mark.slow
+def test_score_curves_in_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = importlib.import_module("reproduce.score_curves")
+    monkeypatch.setattr(script, "EPOCHS", 3)
+    monkeypatch.setattr(script, "END", 0.6)
+    rows = small_run("score_curves", tmp_path, "--rows", "200", "--width", "32", "--seeds", "2", "--only", "SST",
+                     "--work", str(tmp_path / "work"))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"] * len(script.CASES)
+    assert all(float(row["correlation"]) > 0 for row in rows)
+    assert (tmp_path / "score_curves_sst.png").exists()
 
 
 def test_a_process_is_measured_by_itself() -> None:
