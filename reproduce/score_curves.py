@@ -31,7 +31,8 @@ from tangentlens.data.storage import read_arrays, write_arrays
 from tangentlens.kernels import describe
 
 EPOCHS = 6
-BATCH = 32
+BATCHES = {"SST": 32, "IMDB": 8}  # fewer reviews: smaller batches, so that an epoch has as many steps
+FEWER = 4  # times fewer seeds of IMDB, where all groups are large
 END = 0.3  # the predicted training loss after the last epoch
 IMDB = (2000, 120)  # reviews, and the most tokens in one
 CASES: tuple[tl.Architecture, ...] = (
@@ -62,9 +63,9 @@ def data(folder: Path, rows: int | None) -> Iterator[tuple[str, Split]]:
     yield "IMDB", Split(labelled, tl.tokenize(labelled))
 
 
-def responses(case: tl.Architecture, split: Split, options: argparse.Namespace, seeds: int) -> tuple[Array, Array]:
+def responses(case: tl.Architecture, split: Split, options: argparse.Namespace, data: str) -> tuple[Array, Array]:
     """Responses to all one-token texts after every epoch, predicted and trained (mean over seeds); (EPOCHS, v) each."""
-    size, epoch = len(split.tokens.vocabulary), -(-len(split.tokens) // BATCH)
+    size, epoch = len(split.tokens.vocabulary), -(-len(split.tokens) // BATCHES[data])
     probes = tl.Tokens(np.arange(size, dtype=np.int32), np.arange(size + 1), split.tokens.vocabulary)
     features = case.features(split.tokens)
     end = float(tl.learn(features, split.labels, until_loss=END).steps[-1])
@@ -73,13 +74,13 @@ def responses(case: tl.Architecture, split: Split, options: argparse.Namespace, 
     asked = case.features(probes, columns=features)
     predicted = np.stack([trajectory.decision(asked, step)[:, 0] for step in range(1, EPOCHS + 1)])
     trained = []
-    for seed in range(seeds):
+    for seed in range(options.seeds if data == "SST" else -(-options.seeds // FEWER)):
         name = f"{describe(case).replace(':', '-')}-{len(split.tokens)}-{size}-{options.width}-{seed}.npz"
         path = options.work and options.work / name
         if not path or not path.exists():
             network = tl.networks.build(case, vocabulary_size=size, width=options.width, seed=seed)
             done = tl.networks.train(network, split.tokens, split.labels, learning_rate=end / (EPOCHS * epoch),
-                                     seed=seed, steps=EPOCHS * epoch, batch_size=BATCH, probes=probes,
+                                     seed=seed, steps=EPOCHS * epoch, batch_size=BATCHES[data], probes=probes,
                                      record=[epoch * number for number in range(1, EPOCHS + 1)])
             found = done.probes[1:, :, 0]
             if path:
@@ -117,13 +118,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--seeds", type=int, default=8)
     options = parser.parse_args(arguments)
+    options.output.mkdir(parents=True, exist_ok=True)
     rows, notes = [], []
     for name, split in data(options.data, options.rows):
         if options.only in (None, name):
             tokens, curves = groups(split), {}
             for case in CASES:
-                seeds = options.seeds if name == "SST" else -(-options.seeds // 2)
-                found = rows_of(*responses(case, split, options, seeds), tokens)
+                found = rows_of(*responses(case, split, options, name), tokens)
                 rows += [{"data": name, "architecture": describe(case), **row} for row in found]
                 curves[describe(case)] = pl.DataFrame(found)
                 print(rows[-1], flush=True)
@@ -131,8 +132,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             notes.append(f"{name}: {size}; {tokens}.")
             curves_picture(curves, options.output / f"score_curves_{name.lower()}.png")
     notes.append(
-        f"Networks of width {options.width}, mean over {options.seeds} seeds (IMDB: half as many); SGD with batches of "
-        f"{BATCH} texts, {EPOCHS} epochs, to the time at which the predicted training loss is {END}. correlation: "
+        f"Networks of width {options.width}, mean over {options.seeds} seeds (IMDB: a quarter of them); SGD with "
+        f"batches of {BATCHES['SST']} (IMDB: {BATCHES['IMDB']}) texts, {EPOCHS} epochs, to the time at which the "
+        f"predicted training loss is {END}. correlation: "
         "Pearson's, of predicted and trained responses over the positive and negative tokens. Largest gap between a "
         f"predicted and a trained share: {_gaps(rows)}.")
     sheet = Sheet("Label scores over the epochs, predicted and trained", rows, SHOWN, notes)
