@@ -32,7 +32,8 @@ from tangentlens.kernels import describe
 
 EPOCHS = 6
 BATCHES = {"SST": 32, "IMDB": 8}  # fewer reviews: smaller batches, so that an epoch has as many steps
-FEWER = 4  # times fewer seeds of IMDB, where all groups are large
+FEWER = 4  # times fewer seeds of IMDB
+MORE = 3  # times more of MatrixVector, whose first epoch is the noisiest
 END = 0.3  # the predicted training loss after the last epoch
 IMDB = (2000, 120)  # reviews, and the most tokens in one
 CASES: tuple[tl.Architecture, ...] = (
@@ -47,6 +48,7 @@ SHOWN = {
     "negative_trained_share": ("neg. < 0,\ntrained", number(".1%")),
     "neutral_predicted": ("neutral f,\npredicted", number(".2e")),
     "neutral_trained": ("neutral f,\ntrained", number(".2e")),
+    "diverged": ("di-\nverged", number(",d")),
     "correlation": ("corre-\nlation", number(".3f")),
 }
 Array = NDArray[np.float64]
@@ -63,8 +65,11 @@ def data(folder: Path, rows: int | None) -> Iterator[tuple[str, Split]]:
     yield "IMDB", Split(labelled, tl.tokenize(labelled))
 
 
-def responses(case: tl.Architecture, split: Split, options: argparse.Namespace, data: str) -> tuple[Array, Array]:
-    """Responses to all one-token texts after every epoch, predicted and trained (mean over seeds); (EPOCHS, v) each."""
+def responses(case: tl.Architecture, split: Split, options: argparse.Namespace, data: str
+              ) -> tuple[Array, Array, NDArray[np.int64]]:
+    """Responses to all one-token texts after every epoch, predicted and trained, (EPOCHS, v) each; and how many seeds
+    had diverged by then, (EPOCHS,). The mean is over the others.
+    """
     size, epoch = len(split.tokens.vocabulary), -(-len(split.tokens) // BATCHES[data])
     probes = tl.Tokens(np.arange(size, dtype=np.int32), np.arange(size + 1), split.tokens.vocabulary)
     features = case.features(split.tokens)
@@ -74,7 +79,8 @@ def responses(case: tl.Architecture, split: Split, options: argparse.Namespace, 
     asked = case.features(probes, columns=features)
     predicted = np.stack([trajectory.decision(asked, step)[:, 0] for step in range(1, EPOCHS + 1)])
     trained = []
-    for seed in range(options.seeds if data == "SST" else -(-options.seeds // FEWER)):
+    seeds = options.seeds * (MORE if isinstance(case, tl.MatrixVector) else 1)
+    for seed in range(seeds if data == "SST" else -(-seeds // FEWER)):
         name = f"{describe(case).replace(':', '-')}-{len(split.tokens)}-{size}-{options.width}-{seed}.npz"
         path = options.work and options.work / name
         if not path or not path.exists():
@@ -89,21 +95,24 @@ def responses(case: tl.Architecture, split: Split, options: argparse.Namespace, 
         else:
             found = read_arrays(path)[1]["responses"]
         trained.append(found)
-    return predicted, np.mean(trained, axis=0)
+    found = np.stack(trained)
+    finite = np.isfinite(found).all(axis=2)  # (seeds, EPOCHS)
+    mean = np.where(finite[:, :, None], found, 0.0).sum(axis=0) / finite.sum(axis=0)[:, None]
+    return predicted, mean, (~finite).sum(axis=0)
 
 
-def rows_of(predicted: Array, trained: Array, tokens: Groups) -> list[dict[str, Any]]:
+def rows_of(predicted: Array, trained: Array, diverged: NDArray[np.int64], tokens: Groups) -> list[dict[str, Any]]:
     """One row per recorded epoch."""
     rows = []
     polar = tokens.positive | tokens.negative
     for epoch, first, second in zip(range(1, EPOCHS + 1), predicted, trained, strict=True):
-        row: dict[str, Any] = {"epoch": epoch}
+        row: dict[str, Any] = {"epoch": epoch, "diverged": int(diverged[epoch - 1])}
         for kind, f in (("predicted", first), ("trained", second)):
             row |= {f"positive_{kind}_share": np.mean(f[tokens.positive] > 0),
                     f"negative_{kind}_share": np.mean(f[tokens.negative] < 0)}
             row |= {f"{group}_{kind}": np.mean(f[mask]) for group, mask in vars(tokens).items()}
         row["correlation"] = np.corrcoef(first[polar], second[polar])[0, 1]
-        rows.append({key: value if key == "epoch" else float(value) for key, value in row.items()})
+        rows.append({key: value if isinstance(value, int) else float(value) for key, value in row.items()})
     return rows
 
 
@@ -132,7 +141,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             notes.append(f"{name}: {size}; {tokens}.")
             curves_picture(curves, options.output / f"score_curves_{name.lower()}.png")
     notes.append(
-        f"Networks of width {options.width}, mean over {options.seeds} seeds (IMDB: a quarter of them); SGD with "
+        f"Networks of width {options.width}, mean over {options.seeds} seeds ({MORE * options.seeds} of "
+        f"MatrixVector; IMDB: a quarter) but those that diverged (a linear recurrence has no bound); SGD with "
         f"batches of {BATCHES['SST']} (IMDB: {BATCHES['IMDB']}) texts, {EPOCHS} epochs, to the time at which the "
         f"predicted training loss is {END}. correlation: "
         "Pearson's, of predicted and trained responses over the positive and negative tokens. Largest gap between a "
