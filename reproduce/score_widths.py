@@ -65,8 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     size = f"{len(tokens)} texts of SST, {len(tokens.vocabulary)} distinct tokens; widths {', '.join(map(str, WIDTHS))}"
     notes = (f"{size}, {options.seeds} seeds ({MORE * options.seeds} of MLP and CNN valid); {options.steps} steps of "
              "full-batch descent, to the time at which the predicted loss has fallen by 5 %. Error: relative L2 "
-             "distance of the label scores of the 100 most frequent patterns of the family, root mean square over seeds "
-             "of single networks; where the prediction is 0, relative to all families together. Theory: −0.5; "
+             "distance of the label scores of the 100 most frequent patterns of the family, root mean square over "
+             "seeds of single networks; where the prediction is 0, relative to all families together. Theory: −0.5; "
              f"{inside} of {len(rows)} slopes lie within 0.15 of it.",)
     sheet = Sheet("Label scores of trained networks against the prediction", rows, SHOWN, notes)
     sheet.print(Console())
