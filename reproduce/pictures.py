@@ -71,7 +71,7 @@ def curves_picture(curves: Mapping[str, pl.DataFrame], path: Path) -> None:
             axis.plot(steps, table[f"{group}_trained"], "o", color=colour, markersize=3.5, label=f"{group}, trained")
         axis.axhline(0, color="k", linewidth=0.5)
         axis.set_title(name, fontsize=8)
-    axes[0].legend(fontsize=6)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="lower right", ncols=2, fontsize=8)
     figure.supxlabel("epoch", fontsize=9)
     figure.supylabel("mean label score", fontsize=9)
     written(figure, path)
