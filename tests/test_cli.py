@@ -6,28 +6,17 @@ import gzip
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 import pytest
+from command import Ran, Run, runner
 
 import tangentlens as tl
-from tangentlens import cli
 
 FILES = ["audit.html", "run.json", "scores.parquet", "state.npz"]
 
 
-@dataclass(frozen=True)
-class Ran:
-    """What a run of the program gave."""
-
-    status: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Ran]
 Write = Callable[..., str]
 
 
@@ -41,16 +30,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def run(home: Path, capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs the program in this process, in an empty working directory."""
-    def start(*arguments: str) -> Ran:
-        capsys.readouterr()
-        status = 0
-        try:
-            cli.main(list(arguments))
-        except SystemExit as stop:
-            status = int(stop.code or 0)
-        return Ran(status, *capsys.readouterr())
-
-    return start
+    return runner(capsys)
 
 
 @pytest.fixture

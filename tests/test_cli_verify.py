@@ -7,42 +7,21 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import polars as pl
 import pytest
+from command import Ran, Run, refusing, runner
 
 import tangentlens as tl
-from tangentlens import cli
 
 pytest.importorskip("torch", reason="torch is not installed (extra: torch)")
 from tangentlens.verification import Size, verify
 
 FILES = ["audit.html", "run.json", "scores.parquet", "state.npz", "verified-errors.parquet", "verified.parquet"]
 SMALL = ["--texts", "30", "--widths", "16,32", "--networks", "2", "--verify-steps", "10", "--patterns", "20"]
-TORCHLESS = """
-import sys
-class Refuse:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] == "torch":
-            raise ModuleNotFoundError("refused: " + name, name=name)
-sys.meta_path.insert(0, Refuse())
-from tangentlens.cli import main
-main()
-"""
-
-
-class Ran(NamedTuple):
-    """What a run of the program gave."""
-
-    status: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Ran]
+TORCHLESS = refusing("torch") + "from tangentlens.cli import main\nmain()\n"
 STUDY = sys.modules["tangentlens.verification.width_study"]
 EXPECTED = sys.modules["tangentlens.verification.expected"]
 
@@ -59,16 +38,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def run(home: Path, capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs `tangentlens verify` in this process."""
-    def start(*arguments: str) -> Ran:
-        capsys.readouterr()
-        status = 0
-        try:
-            cli.main(["verify", *arguments])
-        except SystemExit as stop:
-            status = int(stop.code or 0)
-        return Ran(status, *capsys.readouterr())
-
-    return start
+    return runner(capsys, "verify")
 
 
 def left(home: Path) -> list[str]:

@@ -4,15 +4,7 @@ import subprocess
 import sys
 
 import pytest
-
-REFUSE = """
-import sys
-class Refuse:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] == "{missing}":
-            raise ModuleNotFoundError("refused: " + name, name=name)
-sys.meta_path.insert(0, Refuse())
-"""
+from command import refusing
 
 
 def lines(script):
@@ -31,7 +23,7 @@ def test_importing_the_package_does_not_import_torch():
     ("from tangentlens import networks", "safetensors"),
 ])
 def test_without_torch_the_extra_is_named(use, missing):
-    assert lines(f"""{REFUSE.format(missing=missing)}
+    assert lines(f"""{refusing(missing)}
 try:
     {use}
 except ImportError as error:
