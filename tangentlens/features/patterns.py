@@ -116,3 +116,23 @@ def _rank(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]
     column = pl.select(pl.when(pl.lit(pl.Series(keys)) >= 0).then(pl.lit(pl.Series(keys)))).to_series()
     ids = column.rank("dense").cast(pl.Int64).fill_null(0).to_numpy() - 1
     return column.drop_nulls().unique().sort().to_numpy(), ids
+
+
+def frequent_patterns(tokens: Tokens, places: tuple[int, ...], most: int) -> NDArray[np.int64]:
+    """The patterns of one shape that occur most often, most frequent first; (N, order), ties in sorted order."""
+    if not places:
+        return np.zeros((1, 0), dtype=np.int64)
+    ids, patterns = occurrences(tokens, places)
+    counts = np.bincount(ids[ids >= 0], minlength=len(patterns))
+    return patterns.tokens()[np.argsort(-counts, kind="stable")[:most]]
+
+
+def names_of(vocabulary: Vocabulary, patterns: NDArray[np.int64], places: tuple[int, ...]) -> list[str]:
+    """Readable names of patterns (N, order): tokens joined by one space, `_` for a gap, `<bias>` for no token."""
+    if not places:
+        return ["<bias>"] * len(patterns)
+    strings = escaped(vocabulary)
+    names = np.full((len(patterns), places[-1] + 1), "_", dtype=object)
+    for column, place in enumerate(places):
+        names[:, place] = strings.gather(patterns[:, column]).to_list()
+    return [" ".join(row) for row in names]

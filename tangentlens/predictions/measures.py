@@ -1,13 +1,21 @@
-"""Label scores as one would measure them on a network: by asking it about probe texts (theory, section "Measures")."""
+"""What makes architectures differ, as numbers for the user's own data (theory, section "Measures")."""
 
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from tangentlens.data.tokens import Tokens, Vocabulary
+from tangentlens.features.family import Features
+from tangentlens.features.patterns import escaped, frequent_patterns, names_of
 from tangentlens.kernels.architecture import Architecture
+from tangentlens.kernels.attention import SelfAttention
+from tangentlens.predictions.questions import Questions, answers_of, least_length
+from tangentlens.predictions.scores import family_table
 from tangentlens.predictions.trajectory import Trajectory
+
+Array = NDArray[np.float64]
 
 
 def responses(architecture: Architecture, trajectory: Trajectory, vocabulary: Vocabulary, *, step: int = -1
@@ -19,3 +27,135 @@ def responses(architecture: Architecture, trajectory: Trajectory, vocabulary: Vo
     size = len(vocabulary)
     probes = Tokens(np.arange(size, dtype=np.int32), np.arange(size + 1), vocabulary)
     return trajectory.decision(architecture.features(probes, columns=trajectory.features), step)
+
+
+def bias_split(architecture: Architecture, trajectory: Trajectory, tokens: Tokens, *, step: int = -1) -> pl.DataFrame:
+    """Every token's response, split into what its own co-occurrence earned and what the bias family added (eq. 71).
+
+    f(a) = [f(a) − f(□)] + f(□): response = own + bias. tokens: the training texts.
+    Returns a table, one row per token and output: feature, class, count, response, own, bias, share (eq. 64),
+    flipped (the bias changes the sign), own_rank, rank (1 is the largest |own|, |response| of its class).
+
+    >>> import tangentlens as tl
+    >>> texts = tl.small_reviews(); tokens = tl.tokenize(texts); relu = tl.MLP()
+    >>> trajectory = tl.learn(relu.features(tokens), texts.labels, time=100.0)
+    >>> table = bias_split(relu, trajectory, tokens)
+    >>> bool((table["response"] - table["own"] - table["bias"]).abs().max() < 1e-12)
+    True
+    """
+    size = len(tokens.vocabulary)
+    questions = Questions(tokens.vocabulary, np.arange(size), least=least_length(architecture))
+    found = answers_of(architecture, trajectory, questions, [trajectory.record(step)])
+    own, response = found.effects[0], found.responses[0]
+    bias = np.broadcast_to(found.nothing[0], own.shape)
+    strings = escaped(tokens.vocabulary).alias("feature")
+    counts = np.bincount(tokens.ids[tokens.ids >= 0], minlength=size)
+    return pl.concat([pl.DataFrame({
+        "feature": strings, "class": [str(name)] * size, "count": counts, "response": response[:, place],
+        "own": own[:, place], "bias": bias[:, place], "share": found.bias_shares[0][:, place],
+        "flipped": np.sign(response[:, place]) * np.sign(own[:, place]) < 0,
+        "own_rank": _ranks(own[:, place]), "rank": _ranks(response[:, place]),
+    }) for place, name in enumerate(trajectory.outputs)])
+
+
+def bias_sources(architecture: Architecture, trajectory: Trajectory, *, step: int = -1) -> tuple[Array, Array]:
+    """What class imbalance and what text length put into the bias f(□), arrays (c,) that add up to it (eq. 72).
+
+    f(□) = Σ_i k_i a_i, k_i being the bias part of Θ(□, x_i): with its mean k̄ over the training texts, k̄ Σ_i a_i is what
+    the classes' sizes do, and Σ_i (k_i − k̄) a_i what texts of different length (or number of full windows) do.
+    """
+    vocabulary = _vocabulary(trajectory.features)
+    blank = Tokens.from_ids([[-1] * least_length(architecture)], vocabulary=vocabulary)
+    asked = architecture.features(blank, columns=trajectory.features)
+    weight = np.zeros(len(trajectory.features))
+    for mine, theirs in zip(asked.families, trajectory.features.families, strict=True):
+        if mine.order == 0:
+            weight += theirs.counts @ (mine.coefficients @ mine.counts.toarray()[0])
+    duals = trajectory.duals[trajectory.record(step)]
+    centre = float(weight.mean())
+    return centre * duals.sum(axis=0), (weight - centre) @ duals
+
+
+def interactions(architecture: Architecture, trajectory: Trajectory, tokens: Tokens, *, order: int = 2,
+                 most: int = 200, patterns: NDArray[np.int64] | None = None, step: int = -1) -> pl.DataFrame:
+    """Interactions I of n-grams by inclusion–exclusion, beside what their tokens say one by one (eq. 63).
+
+    tokens: texts whose `most` most frequent n-grams of `order` tokens are asked about, or `patterns` (N, order), token
+    ids, are. Returns feature, class, interaction, words (Σ f(a) − f(□) over its tokens), the two being on one scale
+    only up to pooling: under a mean, an n-gram's text is `order` tokens long and a token's one.
+
+    >>> import tangentlens as tl
+    >>> texts = tl.small_reviews(); tokens = tl.tokenize(texts); rnn = tl.LinearRNN()
+    >>> trajectory = tl.learn(rnn.features(tokens), texts.labels, time=100.0)
+    >>> pair = [[tokens.vocabulary.ids[word] for word in ("not", "good")]]
+    >>> table = interactions(rnn, trajectory, tokens, patterns=np.array(pair))
+    >>> table.select("feature", "class").row(0), table["interaction"][0] < 0
+    (('not good', 'positive'), True)
+    """
+    ids = frequent_patterns(tokens, tuple(range(order)), most) if patterns is None else np.asarray(patterns)
+    words, place = np.unique(ids, return_inverse=True)
+    questions = Questions(tokens.vocabulary, words, (ids,), least=least_length(architecture))
+    found = answers_of(architecture, trajectory, questions, [trajectory.record(step)])
+    sums = found.effects[0][place.reshape(ids.shape)].sum(axis=1)
+    names = names_of(tokens.vocabulary, ids, tuple(range(ids.shape[1])))
+    return pl.concat([pl.DataFrame({
+        "feature": names, "class": [str(name)] * len(names), "interaction": found.interactions[0][0, :, output],
+        "words": sums[:, output]}) for output, name in enumerate(trajectory.outputs)])
+
+
+def mains_and_joints(architecture: Architecture, trajectory: Trajectory, tokens: Tokens, *, step: int = -1
+                     ) -> tuple[Array, Array]:
+    """M and J of texts (eq. 65, 73): what their tokens say one by one, and what only their combinations say; (n, c).
+
+    Read off the families: those of one token make M, those of two and more J. Where attention depends on how often a
+    token occurs, by asking about every token by itself, so at a cost of Σ L².
+    """
+    if isinstance(architecture, SelfAttention) and architecture.scores == "tied":
+        questions = Questions(tokens.vocabulary, texts=tokens)
+        found = answers_of(architecture, trajectory, questions, [trajectory.record(step)])
+        return found.mains[0], found.joints[0]
+    asked = architecture.features(tokens, columns=trajectory.features)
+    parts = np.zeros((2, len(tokens), trajectory.duals.shape[2]))
+    for family, scores in zip(asked.families, trajectory.scores(step), strict=True):
+        if family.order > 0:
+            parts[min(family.order, 2) - 1] += family.counts @ scores
+    return parts[0], parts[1]
+
+
+def interaction_share(architecture: Architecture, trajectory: Trajectory, tokens: Tokens, *, step: int = -1) -> float:
+    """Var J / (Var M + Var J) over texts (eq. 65): how much of what decides them is in combinations of tokens.
+
+    NaN where nothing varies. Ask about texts that were not learned from: those that were show every rare n-gram again.
+    """
+    main, joint = (float(np.var(part, axis=0).sum())
+                   for part in mains_and_joints(architecture, trajectory, tokens, step=step))
+    return joint / (main + joint) if main + joint > 0 else float("nan")
+
+
+def learning_order(trajectory: Trajectory, *, step: int = -1) -> pl.DataFrame:
+    """When the families are learned, earliest first: family, order, features, half_step (eq. 75).
+
+    half_step: the median over a family's features of the step at which each first reaches half of its label score,
+    features weighted by |score| × count; families of one name and order (offsets, lags) are taken together.
+    """
+    rows = []
+    for family in trajectory.features.families:
+        table = family_table(family, trajectory.dynamics, trajectory.record(step)).drop_nulls("half_step")
+        rows.append(table.select(pl.lit(family.name).alias("family"), pl.lit(family.order).alias("order"), "half_step",
+                                 (pl.col("score").abs() * pl.col("count")).alias("weight")))
+    found = pl.concat(rows).filter(pl.col("weight") > 0).sort("half_step")
+    half = pl.col("half_step").filter(pl.col("weight").cum_sum() >= pl.col("weight").sum() / 2).first()
+    return found.group_by("family", "order", maintain_order=True).agg(pl.len().alias("features"), half).sort(
+        "half_step", "order")
+
+
+def _ranks(values: Array) -> NDArray[np.int64]:
+    """1 for the largest size."""
+    ranks = np.empty(len(values), dtype=np.int64)
+    ranks[np.argsort(-np.abs(values), kind="stable")] = np.arange(1, len(values) + 1)
+    return ranks
+
+
+def _vocabulary(features: Features) -> Vocabulary:
+    return next((family.patterns.vocabulary for family in features.families if family.patterns is not None),
+                Vocabulary(("□",)))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from tangentlens.data.tokens import UNKNOWN, Tokens, Vocabulary
 from tangentlens.errors import DataError, OptionError
-from tangentlens.features.patterns import occurrences
+from tangentlens.features.patterns import frequent_patterns
 from tangentlens.kernels import CNN, MLP, Architecture, ElmanRNN, LinearRNN, MatrixVector, SelfAttention, describe
 
 Array = NDArray[np.float64]
@@ -203,15 +203,6 @@ class Probes:
                     if subset >> token & 1:
                         rows[subset, place, :, start + step] = patterns[:, token]
         return rows.reshape(-1, probe.length)
-
-
-def frequent_patterns(tokens: Tokens, places: tuple[int, ...], most: int) -> NDArray[np.int64]:
-    """The patterns of one shape that occur most often, most frequent first; (N, order), ties in sorted order."""
-    if not places:
-        return np.zeros((1, 0), dtype=np.int64)
-    ids, patterns = occurrences(tokens, places)
-    counts = np.bincount(ids[ids >= 0], minlength=len(patterns))
-    return patterns.tokens()[np.argsort(-counts, kind="stable")[:most]]
 
 
 def network_scores(call: Call, probes: Probes) -> dict[str, Array]:

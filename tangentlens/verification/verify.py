@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 
 from tangentlens.data import Texts, Tokens, tokenize
 from tangentlens.errors import DataError, OptionError
-from tangentlens.features.patterns import escaped
+from tangentlens.features.patterns import names_of
 from tangentlens.kernels import Architecture, describe
 from tangentlens.kernels.architecture import check_count
 from tangentlens.report.content import VerifiedAnswer
 from tangentlens.verification.own_kernel import own_kernel
-from tangentlens.verification.probes import Probe
 from tangentlens.verification.width_study import Watching, WidthStudy, foretell, width_study
 
 Array = NDArray[np.float64]
@@ -156,7 +155,7 @@ def _scores(study: WidthStudy, number: int, chosen: Any, records: Sequence[int])
     material = study.material
     probe, patterns = material.probes.probes[number], material.probes.patterns[number][chosen]
     predicted, trained = material.predicted[number][:, chosen], study.trained[number][:, :, chosen]
-    names = names_of(probe, patterns, material.tokens)
+    names = names_of(material.tokens.vocabulary, patterns, probe.places)
     tables = []
     for output, label in enumerate(material.trajectory.outputs):
         for record in records:
@@ -166,17 +165,6 @@ def _scores(study: WidthStudy, number: int, chosen: Any, records: Sequence[int])
                 "step": [material.steps[record]] * len(names), "predicted": predicted[record, :, output],
                 "trained": seeds.mean(axis=0), "low": seeds.min(axis=0), "high": seeds.max(axis=0)}))
     return pl.concat(tables)
-
-
-def names_of(probe: Probe, patterns: NDArray[np.int64], tokens: Tokens) -> list[str]:
-    """Readable names: tokens joined by one space, `_` for a gap, `<bias>`."""
-    if not probe.places:
-        return ["<bias>"] * len(patterns)
-    strings = escaped(tokens.vocabulary)
-    names = np.full((len(patterns), probe.places[-1] + 1), "_", dtype=object)
-    for column, place in enumerate(probe.places):
-        names[:, place] = strings.gather(patterns[:, column]).to_list()
-    return [" ".join(row) for row in names]
 
 
 def error_table(study: WidthStudy) -> pl.DataFrame:

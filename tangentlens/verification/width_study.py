@@ -67,7 +67,7 @@ def foretell(architecture: Architecture, tokens: Tokens, labels: Any, *, steps: 
     """
     features = architecture.features(tokens)
     if learning_rate is None:
-        learning_rate = _rate(features, labels, loss, steps, fall)
+        learning_rate = rate_of(features, labels, loss, steps, fall)
     trajectory = learn(features, labels, loss, steps=steps, learning_rate=learning_rate, record=record)
     probes = Probes.frequent(architecture, tokens, most=most)
     asked = architecture.features(probes.texts(blanks=False), columns=features)
@@ -75,7 +75,8 @@ def foretell(architecture: Architecture, tokens: Tokens, labels: Any, *, steps: 
     return Material(architecture, tokens, labels, trajectory, probes, probes.scores(outputs))
 
 
-def _rate(features: Features, labels: Any, loss: str | None, steps: int, fall: float) -> float:
+def rate_of(features: Features, labels: Any, loss: str | None, steps: int, fall: float) -> float:
+    """Learning rate with which the steps reach the time of a fallen loss; at most RATE of the critical one."""
     first = learn(features, labels, loss, steps=1)
     most = RATE * float(first.dynamics.critical_learning_rate or 1.0)
     until = fall * float(first.curves["train_loss"][0])

@@ -11,7 +11,7 @@ import tangentlens as tl
 from tangentlens import CNN, MLP, ElmanRNN, LinearRNN, MatrixVector, SelfAttention
 from tangentlens.errors import OptionError
 from tangentlens.verification import Probes, network_scores, probes_of
-from tangentlens.verification.probes import DRAWS, frequent_patterns, texts_of
+from tangentlens.verification.probes import DRAWS, texts_of
 
 SIZE = 8
 TOKENS, LABELS = random_texts(30, size=SIZE, lengths=(3, 9))

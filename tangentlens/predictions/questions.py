@@ -1,0 +1,197 @@
+"""Short texts that show what a network has learned, asked of predictions and of trained networks alike (section 5).
+
+□ is a token that never occurred in training: to a prediction an unknown one, to a network an embedding that was never
+trained, with several draws averaged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tangentlens.data.tokens import UNKNOWN, Tokens, Vocabulary
+from tangentlens.errors import DataError
+from tangentlens.features.patterns import same_vocabulary
+from tangentlens.kernels.architecture import Architecture
+from tangentlens.predictions.trajectory import Trajectory
+
+Array = NDArray[np.float64]
+Ask = Callable[[Tokens], Array]
+DRAWS = 4  # times that a short text is asked, each with other never-trained tokens
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """Outputs, put together as the measures of section 5 need them; leading axes (T records) are kept.
+
+    Shapes: nothing (…, c): f(□ … □); responses (…, k, c): f(a) of tokens; interactions: for every set of patterns
+    (…, N, c): I by inclusion–exclusion; mains, joints (…, n, c): M and J of texts (eq. 65).
+    """
+
+    nothing: Array
+    responses: Array
+    interactions: tuple[Array, ...]
+    mains: Array
+    joints: Array
+
+    @property
+    def effects(self) -> Array:
+        """f(a) − f(□): what a token's own co-occurrence earned; shape (…, k, c)."""
+        return np.asarray(self.responses - self.nothing[..., None, :])
+
+    @property
+    def bias_shares(self) -> Array:
+        """|f(□)| / (|f(□)| + |f(a) − f(□)|) of every token and output (eq. 64); shape (…, k, c), NaN for 0/0."""
+        bias, own = np.abs(self.nothing)[..., None, :], np.abs(self.effects)
+        return np.asarray(np.divide(bias, bias + own, out=np.full(own.shape, np.nan), where=bias + own > 0))
+
+    @property
+    def interaction_share(self) -> Array:
+        """Var J / (Var M + Var J) over the texts, the variances summed over outputs (eq. 65); shape (…)."""
+        main, joint = (np.var(part, axis=-2).sum(axis=-1) for part in (self.mains, self.joints))
+        total = main + joint
+        return np.divide(joint, total, out=np.full(total.shape, np.nan), where=total > 0)
+
+    @staticmethod
+    def mean(answers: Sequence[Answers]) -> Answers:
+        """The answers of the mean of several networks."""
+        parts = zip(*([a.nothing, a.responses, *a.interactions, a.mains, a.joints] for a in answers), strict=True)
+        nothing, responses, *interactions, mains, joints = (np.mean(part, axis=0) for part in parts)
+        return Answers(nothing, responses, tuple(interactions), mains, joints)
+
+
+@dataclass(frozen=True, eq=False)
+class Questions:
+    """What to ask: tokens for their response, patterns for their interaction, texts for their interaction share.
+
+    Shapes: tokens (k,) ids; patterns: arrays (N, r) of ids, r ≥ 2 tokens right after one another; texts: n texts of
+    known and unknown tokens. least: tokens that a text needs to have a window; shorter ones are filled up with □ in
+    front.
+
+    >>> import tangentlens as tl
+    >>> tokens = tl.Tokens.from_ids([[0, 1], [2, 1], [0, 0]])
+    >>> questions = Questions(tokens.vocabulary, np.array([0, 2]), (np.array([[0, 1]]),), tokens)
+    >>> len(questions.asked(blanks=False)), questions.blanks
+    (18, 8)
+    """
+
+    vocabulary: Vocabulary
+    tokens: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    patterns: tuple[NDArray[np.int64], ...] = ()
+    texts: Tokens | None = None
+    least: int = 1
+
+    def __post_init__(self) -> None:
+        if self.texts is not None:
+            same_vocabulary(self.vocabulary, self.texts.vocabulary)
+        for ids in (self.tokens, *self.patterns):
+            if np.any((ids < 0) | (ids >= len(self.vocabulary))):
+                raise DataError(f"a token asked about has an id outside the vocabulary of {len(self.vocabulary)}")
+
+    @property
+    def blanks(self) -> int:
+        """Never-trained tokens that a network needs, with the ids v, v + 1, …."""
+        longest = 0 if self.texts is None else int(self.texts.lengths.max(initial=0))
+        short = max([self.least, *(int(ids.shape[1]) for ids in self.patterns)])
+        return max(DRAWS * short, longest)
+
+    def asked(self, *, blanks: bool = True) -> Tokens:
+        """The texts to ask about. blanks=True: □ are the ids from v on; blanks=False: they are unknown tokens."""
+        size = len(self.vocabulary)
+        rows = [row for draw in range(DRAWS if blanks else 1) for row in self._short(draw)]
+        lengths = [np.full(len(row), row.shape[1]) for row in rows]
+        flat = [row.ravel() for row in rows]
+        if self.texts is not None:
+            long, long_lengths = self._long(self.texts)
+            flat, lengths = [*flat, long], [*lengths, long_lengths]
+        ids = np.concatenate(flat)
+        strings = self.vocabulary.strings + tuple(f"□{number}" for number in range(self.blanks if blanks else 0))
+        ids = ids if blanks else np.where(ids >= size, UNKNOWN, ids)
+        return Tokens(ids.astype(np.int32), np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64),
+                      Vocabulary(strings, self.vocabulary.tokenizer))
+
+    def answers(self, outputs: Array) -> Answers:
+        """What outputs (…, N, c) on the texts of `asked` say."""
+        n = 0 if self.texts is None else len(self.texts)
+        total = 0 if self.texts is None else int(self.texts.lengths.sum())
+        sizes = [1, len(self.tokens), *(2**ids.shape[1] * len(ids) for ids in self.patterns)]
+        short = outputs[..., :outputs.shape[-2] - 2 * n - total, :]
+        mean = short.reshape(*short.shape[:-2], -1, sum(sizes), short.shape[-1]).mean(axis=-3)
+        nothing, responses, *cubes = np.split(mean, np.cumsum(sizes)[:-1], axis=-2)
+        interactions = tuple(_inclusion_exclusion(cube, ids.shape[1]) for cube, ids in
+                             zip(cubes, self.patterns, strict=True))
+        whole, blank, single = np.split(outputs[..., outputs.shape[-2] - 2 * n - total:, :], [n, 2 * n], axis=-2)
+        mains = self._mains(single - self._repeated(blank))
+        return Answers(nothing[..., 0, :], responses, interactions, mains, whole - blank - mains)
+
+    def _repeated(self, by_text: Array) -> Array:
+        return by_text if self.texts is None else by_text[..., self.texts.text_of_token, :]
+
+    def _mains(self, effects: Array) -> Array:
+        """Sums over the tokens of every text; (…, total, c) → (…, n, c)."""
+        if self.texts is None:
+            return effects
+        before = np.zeros((*effects.shape[:-2], 1, effects.shape[-1]))
+        sums = np.concatenate([before, np.cumsum(effects, axis=-2)], axis=-2)
+        return np.asarray(np.diff(sums[..., self.texts.offsets, :], axis=-2))
+
+    def _short(self, draw: int) -> Iterator[NDArray[np.int64]]:
+        """Rows of equal length: □, tokens, and every pattern with each subset of its tokens set."""
+        blank = len(self.vocabulary) + draw * (self.blanks // DRAWS) + np.arange(self.blanks // DRAWS)
+        single = np.broadcast_to(blank[:self.least], (1 + len(self.tokens), self.least)).copy()
+        single[1:, -1] = self.tokens
+        yield single
+        for ids in self.patterns:
+            order, length = ids.shape[1], max(self.least, ids.shape[1])
+            rows = np.broadcast_to(blank[:length], (2**order, len(ids), length)).copy()
+            for subset in range(2**order):
+                chosen = [place for place in range(order) if subset >> place & 1]
+                rows[subset][:, [length - order + place for place in chosen]] = ids[:, chosen]
+            yield rows.reshape(-1, length)
+
+    def _long(self, texts: Tokens) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Flat ids and lengths: the texts, their length in □, and each of their tokens with □ around it.
+
+        An unknown token of a text is a □.
+        """
+        size, lengths = len(self.vocabulary), texts.lengths
+        place = np.arange(len(texts.ids)) - texts.offsets[:-1][texts.text_of_token]
+        ids = np.where(texts.ids < 0, size + place, texts.ids)
+        each = lengths[texts.text_of_token]  # length of the text around every token
+        starts = np.cumsum(each) - each
+        around = size + np.arange(int(each.sum())) - np.repeat(starts, each)
+        around[starts + place] = ids
+        return np.concatenate([ids, size + place, around]), np.concatenate([lengths, lengths, each])
+
+
+def _inclusion_exclusion(cube: Array, order: int) -> Array:
+    """Σ over subsets of (−1)^(tokens left out) f; (…, 2^order N, c) → (…, N, c)."""
+    signs = np.array([(-1.0) ** (order - int(subset).bit_count()) for subset in range(2**order)])
+    blocks = cube.reshape(*cube.shape[:-2], 2**order, cube.shape[-2] // 2**order, cube.shape[-1])
+    return np.asarray(np.einsum("s,...snc->...nc", signs, blocks))
+
+
+def predicted(architecture: Architecture, trajectory: Trajectory, step: int = -1) -> Ask:
+    """The predicted decision function: texts over the training vocabulary → outputs (n, c)."""
+    scores = trajectory.scores(step)
+    return lambda tokens: architecture.features(tokens, columns=trajectory.features).pull(scores)
+
+
+def answers_of(architecture: Architecture, trajectory: Trajectory, questions: Questions,
+               steps: Iterable[int] | None = None) -> Answers:
+    """The prediction's answers; with `steps`, records of the trajectory, on a leading axis (T records)."""
+    asked = architecture.features(questions.asked(blanks=False), columns=trajectory.features)
+    if steps is None:
+        return questions.answers(trajectory.decision(asked))
+    return questions.answers(np.stack([trajectory.decision(asked, step) for step in steps]))
+
+
+def least_length(architecture: Any) -> int:
+    """Tokens that a text needs before the architecture answers anything but 0."""
+    if getattr(architecture, "padding", None) == "valid":
+        return int(architecture.kernel_size)
+    return 1 if getattr(architecture, "residual", True) else int(architecture.order)
