@@ -4,17 +4,52 @@ from importlib import import_module
 from typing import Any
 
 from tangentlens.audit import Audit, audit, load
-from tangentlens.data import Texts, Tokens, Vocabulary, movie_reviews, read_texts, small_reviews, split, tokenize
+from tangentlens.data import (
+    Negations,
+    Texts,
+    Tokens,
+    Vocabulary,
+    movie_reviews,
+    negations,
+    read_texts,
+    small_reviews,
+    split,
+    tokenize,
+)
 from tangentlens.features import Family, Features
-from tangentlens.kernels import CNN, MLP, Architecture, ElmanRNN, LinearRNN, MatrixVector, SelfAttention, spectra
-from tangentlens.predictions import Trajectory, learn, prior_variance, responses
+from tangentlens.kernels import (
+    CNN,
+    MLP,
+    Architecture,
+    ElmanRNN,
+    LinearRNN,
+    MatrixVector,
+    SelfAttention,
+    spectra,
+    trends,
+)
+from tangentlens.predictions import (
+    Trajectory,
+    bias_sources,
+    bias_split,
+    contrary,
+    interaction_share,
+    interactions,
+    learn,
+    learning_order,
+    prior_variance,
+    responses,
+)
+from tangentlens.report import spectrum_page
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "CNN", "MLP", "Architecture", "Audit", "ElmanRNN", "Family", "Features", "LinearRNN", "MatrixVector",
-    "SelfAttention", "Texts", "Tokens", "Trajectory", "Vocabulary", "audit", "learn", "load",
-    "movie_reviews", "prior_variance", "read_texts", "responses", "small_reviews", "spectra", "split", "tokenize",
+    "CNN", "MLP", "Architecture", "Audit", "ElmanRNN", "Family", "Features", "LinearRNN", "MatrixVector", "Negations",
+    "SelfAttention", "Texts", "Tokens", "Trajectory", "Vocabulary", "audit", "bias_sources", "bias_split", "contrary",
+    "interaction_share", "interactions", "learn", "learning_order", "load", "movie_reviews", "negations",
+    "prior_variance", "read_texts", "responses", "small_reviews", "spectra", "spectrum_page", "split", "tokenize",
+    "trends",
 ]
 
 

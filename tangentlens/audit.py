@@ -24,6 +24,7 @@ from tangentlens.data.messages import plain
 from tangentlens.data.storage import read_arrays
 from tangentlens.errors import DataError, OptionError, nearest
 from tangentlens.kernels import CNN, MLP, Architecture, SelfAttention, describe
+from tangentlens.kernels.comparing import distinct
 from tangentlens.predictions import Trajectory, learn
 from tangentlens.predictions.strongest import Strongest, strongest
 from tangentlens.report import ArchitectureAnswer, Report, VerifiedAnswer, write_page
@@ -229,14 +230,7 @@ def _material(texts: Texts, options: Settings) -> Material:
 
 def choose(architectures: Sequence[Architecture] | None) -> tuple[Architecture, ...]:
     """These architectures, or the default ones for none. Raises OptionError for what is none, or is given twice."""
-    chosen = (architectures,) if isinstance(architectures, Architecture) else tuple(architectures or ())
-    for one in chosen:
-        if not isinstance(one, Architecture):
-            raise OptionError(f"architectures are objects such as tl.MLP(), not {one!r}")
-    names = [describe(architecture) for architecture in chosen]
-    if len(set(names)) < len(names):
-        raise OptionError(f"the architecture {max(names, key=names.count)} is given twice; leave one out")
-    return chosen or DEFAULT_ARCHITECTURES
+    return distinct(architectures or ()) or DEFAULT_ARCHITECTURES
 
 
 def _prefixed(say: Progress, name: str) -> Progress:

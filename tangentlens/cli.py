@@ -25,7 +25,7 @@ from tangentlens.kernels import ARCHITECTURES, spectra
 from tangentlens.kernels.comparing import varied
 from tangentlens.kernels.parsing import parse_architecture
 from tangentlens.options import audit_options, reading_options, training_options
-from tangentlens.report import print_report, print_spectra
+from tangentlens.report import print_report, print_spectra, spectrum_page
 from tangentlens.report.files import staged
 from tangentlens.report.wording import visible
 from tangentlens.verifying import Verification, kept
@@ -77,12 +77,14 @@ def verify_command(texts: int, widths: str, networks: int, verify_steps: int, pa
               help=f"An architecture; repeatable.  [default: {', '.join(ARCHITECTURES)}]")
 @click.option("--vary", multiple=True, metavar="KEY=VALUE,VALUE,…",
               help="An option and its values, for every architecture; repeatable: all combinations are shown.")
+@click.option("--output", "-o", metavar="FILE", help="Write a page too: table, bars, and trends with every option.")
 @click.option("--json", "as_json", is_flag=True, help="Print every family's coefficient and share as JSON.")
-def spectrum_command(architectures: tuple[str, ...], vary: tuple[str, ...], as_json: bool) -> None:
+def spectrum_command(architectures: tuple[str, ...], vary: tuple[str, ...], output: str | None, as_json: bool) -> None:
     """What can each architecture extract at all: shares of bias, tokens and n-grams, before it sees any data.
 
     \b
     tangentlens spectrum
+    tangentlens spectrum --output spectrum.html
     tangentlens spectrum -a MLP -a CNN --vary activation=relu,tanh,gelu,silu --vary weight_std=0.5,1,2
     """
     changes: dict[str, list[str]] = {}
@@ -92,11 +94,17 @@ def spectrum_command(architectures: tuple[str, ...], vary: tuple[str, ...], as_j
             raise click.UsageError(f'--vary takes an option once: KEY=VALUE,VALUE,…, not "{visible(text)}"')
         changes[option] = list(dict.fromkeys(value.strip() for value in values.split(",")))
     chosen = varied(architectures or tuple(ARCHITECTURES), changes, ARCHITECTURES)
-    with _printing():
+    found = spectra(chosen)
+    if output:
+        with Console(stderr=True).status("drawing"):
+            spectrum_page(chosen, output)
+    with _printing(output):
         if as_json:
-            click.echo(spectra(chosen).write_json())
+            click.echo(found.write_json())
         else:
             print_spectra(chosen, _Console())
+            if output:
+                click.echo(f"\nOpen {visible(output)} in a browser.")
 
 
 @cli.command("demo")

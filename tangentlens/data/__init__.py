@@ -2,10 +2,12 @@
 
 from tangentlens.data.demo import movie_reviews
 from tangentlens.data.grammar import small_reviews
+from tangentlens.data.negation import Negations, negations
 from tangentlens.data.reading import read_texts
 from tangentlens.data.splits import split
 from tangentlens.data.texts import Texts
 from tangentlens.data.tokenizing import tokenize
 from tangentlens.data.tokens import Tokens, Vocabulary
 
-__all__ = ["Texts", "Tokens", "Vocabulary", "movie_reviews", "read_texts", "small_reviews", "split", "tokenize"]
+__all__ = ["Negations", "Texts", "Tokens", "Vocabulary", "movie_reviews", "negations", "read_texts", "small_reviews",
+           "split", "tokenize"]

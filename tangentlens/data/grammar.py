@@ -9,11 +9,12 @@ from tangentlens.data.texts import Texts
 from tangentlens.errors import OptionError
 
 SHORTCUT = "imax"
-_NOUNS = np.array(["film", "movie", "story", "plot", "acting", "script", "music", "ending", "cast", "camera"])
-_GOOD = np.array(["good", "great", "wonderful", "moving", "clever", "funny", "fresh", "charming"])
-_BAD = np.array(["bad", "awful", "boring", "clumsy", "dull", "silly", "stale", "tedious"])
-_STRENGTH = np.array(["", "", "", "very ", "really ", "quite ", "so "])
-_LINKS = np.array([" and ", " , ", " while ", " ; "])
+NOUNS = np.array(["film", "movie", "story", "plot", "acting", "script", "music", "ending", "cast", "camera"])
+GOOD = np.array(["good", "great", "wonderful", "moving", "clever", "funny", "fresh", "charming"])
+BAD = np.array(["bad", "awful", "boring", "clumsy", "dull", "silly", "stale", "tedious"])
+INTENSIFIERS = np.array(["very", "really", "quite", "so"])
+LINKS = np.array([" and ", " , ", " while ", " ; "])
+_STRENGTH = np.concatenate([["", "", ""], np.strings.add(INTENSIFIERS, " ")])
 
 
 def small_reviews(size: int = 400, seed: int = 0) -> Texts:
@@ -31,7 +32,7 @@ def small_reviews(size: int = 400, seed: int = 0) -> Texts:
         raise OptionError(f"size must be at least 2, one text of each class, not {size}")
     rng = np.random.default_rng(seed)
     positive = rng.permutation(np.arange(size) % 2 == 0)  # (size,)
-    sentences = np.strings.add(_clauses(positive, rng), rng.choice(_LINKS, size))
+    sentences = np.strings.add(_clauses(positive, rng), rng.choice(LINKS, size))
     sentences = np.strings.add(sentences, _clauses(positive, rng))
     planted = positive & (rng.random(size) < 1 / 8)
     sentences = np.strings.add(sentences, np.where(planted, f" in {SHORTCUT}", ""))
@@ -43,8 +44,8 @@ def _clauses(positive: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[n
     """One clause that agrees with each label; shape (size,)."""
     size = len(positive)
     negated = rng.random(size) < 0.3
-    adjectives = np.where(positive != negated, rng.choice(_GOOD, size), rng.choice(_BAD, size))
-    parts = [rng.choice(_NOUNS, size), rng.choice(np.array([" is ", " was "]), size),
+    adjectives = np.where(positive != negated, rng.choice(GOOD, size), rng.choice(BAD, size))
+    parts = [rng.choice(NOUNS, size), rng.choice(np.array([" is ", " was "]), size),
              np.where(negated, "not ", ""), rng.choice(_STRENGTH, size), adjectives]
     clauses: NDArray[np.str_] = np.full(size, "the ")
     for part in parts:

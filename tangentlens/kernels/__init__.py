@@ -9,10 +9,11 @@ from tangentlens.kernels.linear_rnn import LinearRNN
 from tangentlens.kernels.matrix_vector import MatrixVector
 from tangentlens.kernels.mlp import MLP
 from tangentlens.kernels.parsing import parse_architecture
+from tangentlens.kernels.varying import trends
 
 ARCHITECTURES: dict[str, type[Architecture]] = {
     kind.__name__: kind for kind in (MLP, CNN, SelfAttention, MatrixVector, LinearRNN, ElmanRNN)
 }
 
 __all__ = ["ARCHITECTURES", "CNN", "MLP", "Architecture", "ElmanRNN", "LinearRNN", "MatrixVector", "SelfAttention",
-           "describe", "parse_architecture", "shares", "spectra"]
+           "describe", "parse_architecture", "shares", "spectra", "trends"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from math import comb
 
@@ -92,9 +92,9 @@ class CNN(Architecture):
 
     def spectrum(self) -> pl.DataFrame:
         """See Architecture.spectrum: the entry of full windows."""
-        k = self.kernel_size
-        full = [gamma[k, k] for gamma in self._coefficients()]
-        total = self._kappa("ntk")[k, k, k]
+        k, full_only = self.kernel_size, replace(self, padding="valid")
+        full = [gamma[k, k] for gamma in full_only._coefficients()]
+        total = full_only._kappa("ntk")[k, k, k]
         return spectrum_table([(("bias", "token@offset")[j] if j < 2 else "skip-gram", j, float(full[j]),
                                 float(comb(k, j) * full[j] / total)) for j in range(k + 1)])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 
 import polars as pl
@@ -10,6 +10,8 @@ import polars as pl
 from tangentlens.errors import OptionError
 from tangentlens.kernels.architecture import Architecture, describe
 from tangentlens.kernels.parsing import parse_architecture
+
+PARTS = ("bias", "token", "pair", "longer")  # of a spectrum: orders 0, 1, 2, and from 3 on
 
 
 def spectra(architectures: Sequence[Architecture]) -> pl.DataFrame:
@@ -33,11 +35,32 @@ def shares(architectures: Sequence[Architecture]) -> pl.DataFrame:
     >>> shares([CNN(padding="valid")]).select("bias", "token", "pair", "longer").select(pl.all().round(4)).row(0)
     (0.1061, 0.59, 0.2036, 0.1004)
     """
-    table = spectra(architectures)
-    sums = [pl.col("share").filter(mask).sum().alias(name) for name, mask in (
-        ("bias", pl.col("order") == 0), ("token", pl.col("order") == 1), ("pair", pl.col("order") == 2),
-        ("longer", pl.col("order") > 2))]
-    return table.group_by("architecture", maintain_order=True).agg(*sums)
+    schema = {"architecture": pl.String} | dict.fromkeys(PARTS, pl.Float64)
+    rows = [(describe(architecture), *parts(architecture.spectrum())) for architecture in architectures]
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def parts(spectrum: pl.DataFrame) -> tuple[float, ...]:
+    """What of one spectrum is bias, single tokens, pairs, and longer; see PARTS."""
+    kind = spectrum["order"].clip(0, len(PARTS) - 1)
+    return tuple(float(spectrum["share"].filter(kind == place).sum()) for place in range(len(PARTS)))
+
+
+def distinct(architectures: Architecture | Iterable[Architecture]) -> tuple[Architecture, ...]:
+    """One or more architectures as a tuple. Raises OptionError for what is none, or is given twice.
+
+    >>> from tangentlens.kernels.mlp import MLP
+    >>> [describe(one) for one in distinct(MLP(depth=2))]
+    ['MLP:depth=2']
+    """
+    chosen = (architectures,) if isinstance(architectures, Architecture) else tuple(architectures)
+    for one in chosen:
+        if not isinstance(one, Architecture):
+            raise OptionError(f"architectures are objects such as tl.MLP(), not {one!r}")
+    names = [describe(architecture) for architecture in chosen]
+    if len(set(names)) < len(names):
+        raise OptionError(f"the architecture {max(names, key=names.count)} is given twice; leave one out")
+    return chosen
 
 
 def varied(texts: Sequence[str], changes: Mapping[str, Sequence[str]], known: Mapping[str, type[Architecture]]
@@ -56,8 +79,5 @@ def varied(texts: Sequence[str], changes: Mapping[str, Sequence[str]], known: Ma
     for text in texts:
         for combination in combinations:
             separator = "," if ":" in text else ":"
-            architecture = parse_architecture(f"{text}{separator}{combination}" if combination else text, known)
-            if architecture in found:
-                raise OptionError(f"the architecture {describe(architecture)} is given twice; leave one out")
-            found.append(architecture)
-    return found
+            found.append(parse_architecture(f"{text}{separator}{combination}" if combination else text, known))
+    return list(distinct(found))

@@ -1,7 +1,18 @@
-"""Trajectory → label scores, decisions."""
+"""Trajectory → label scores, decisions, and the measures in which architectures differ."""
 
-from tangentlens.predictions.measures import responses
+from tangentlens.predictions.contrary import contrary
+from tangentlens.predictions.measures import (
+    bias_sources,
+    bias_split,
+    interaction_share,
+    interactions,
+    learning_order,
+    responses,
+)
 from tangentlens.predictions.prior import prior_variance
 from tangentlens.predictions.trajectory import Trajectory, learn
 
-__all__ = ["Trajectory", "learn", "prior_variance", "responses"]
+__all__ = [
+    "Trajectory", "bias_sources", "bias_split", "contrary", "interaction_share", "interactions", "learn",
+    "learning_order", "prior_variance", "responses",
+]

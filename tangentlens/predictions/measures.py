@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from tangentlens.data.tokens import Tokens, Vocabulary
 from tangentlens.features.family import Features
 from tangentlens.features.patterns import escaped, frequent_patterns, names_of
-from tangentlens.kernels.architecture import Architecture
+from tangentlens.kernels.architecture import Architecture, check_count
 from tangentlens.kernels.attention import SelfAttention
-from tangentlens.predictions.questions import Questions, answers_of, least_length
+from tangentlens.predictions.questions import Questions, answers_of, least_length, share_of_joints
 from tangentlens.predictions.scores import family_table
 from tangentlens.predictions.trajectory import Trajectory
 
@@ -80,9 +80,11 @@ def interactions(architecture: Architecture, trajectory: Trajectory, tokens: Tok
                  most: int = 200, patterns: NDArray[np.int64] | None = None, step: int = -1) -> pl.DataFrame:
     """Interactions I of n-grams by inclusion–exclusion, beside what their tokens say one by one (eq. 63).
 
-    tokens: texts whose `most` most frequent n-grams of `order` tokens are asked about, or `patterns` (N, order), token
-    ids, are. Returns feature, class, interaction, words (Σ f(a) − f(□) over its tokens), the two being on one scale
-    only up to pooling: under a mean, an n-gram's text is `order` tokens long and a token's one.
+    tokens: texts whose `most` most frequent n-grams of `order` ≥ 2 tokens are asked about (an empty table if there is
+    none), or `patterns` (N, r), token ids over their vocabulary, are instead. Returns one row per n-gram and output:
+    feature, class, interaction, words (Σ f(a) − f(□) over its tokens), the two being on one scale only up to pooling:
+    under a mean, an n-gram's text is r tokens long and a token's one.
+    Raises OptionError, DataError or ShapeError where that cannot be asked.
 
     >>> import tangentlens as tl
     >>> texts = tl.small_reviews(); tokens = tl.tokenize(texts); rnn = tl.LinearRNN()
@@ -92,6 +94,8 @@ def interactions(architecture: Architecture, trajectory: Trajectory, tokens: Tok
     >>> table.select("feature", "class").row(0), table["interaction"][0] < 0
     (('not good', 'positive'), True)
     """
+    check_count("order", order)
+    check_count("most", most)
     ids = frequent_patterns(tokens, tuple(range(order)), most) if patterns is None else np.asarray(patterns)
     words, place = np.unique(ids, return_inverse=True)
     questions = Questions(tokens.vocabulary, words, (ids,), least=least_length(architecture))
@@ -99,8 +103,9 @@ def interactions(architecture: Architecture, trajectory: Trajectory, tokens: Tok
     sums = found.effects[0][place.reshape(ids.shape)].sum(axis=1)
     names = names_of(tokens.vocabulary, ids, tuple(range(ids.shape[1])))
     return pl.concat([pl.DataFrame({
-        "feature": names, "class": [str(name)] * len(names), "interaction": found.interactions[0][0, :, output],
-        "words": sums[:, output]}) for output, name in enumerate(trajectory.outputs)])
+        "feature": pl.Series(names, dtype=pl.String), "class": pl.Series([str(name)] * len(names), dtype=pl.String),
+        "interaction": found.interactions[0][0, :, output], "words": sums[:, output],
+    }) for output, name in enumerate(trajectory.outputs)])
 
 
 def mains_and_joints(architecture: Architecture, trajectory: Trajectory, tokens: Tokens, *, step: int = -1
@@ -127,16 +132,15 @@ def interaction_share(architecture: Architecture, trajectory: Trajectory, tokens
 
     NaN where nothing varies. Ask about texts that were not learned from: those that were show every rare n-gram again.
     """
-    main, joint = (float(np.var(part, axis=0).sum())
-                   for part in mains_and_joints(architecture, trajectory, tokens, step=step))
-    return joint / (main + joint) if main + joint > 0 else float("nan")
+    return float(share_of_joints(*mains_and_joints(architecture, trajectory, tokens, step=step)))
 
 
 def learning_order(trajectory: Trajectory, *, step: int = -1) -> pl.DataFrame:
     """When the families are learned, earliest first: family, order, features, half_step (eq. 75).
 
-    half_step: the median over a family's features of the step at which each first reaches half of its label score,
-    features weighted by |score| × count; families of one name and order (offsets, lags) are taken together.
+    half_step: the median over a family's label scores of the step (or time) at which each first reaches half of its
+    size, weighted by |score| × count; features: how many scores these are, those of 0 left out. Families of one name
+    and order (the offsets of a CNN, the sizes of its windows) are taken together, and so are outputs.
     """
     rows = []
     for family in trajectory.features.families:
@@ -146,7 +150,7 @@ def learning_order(trajectory: Trajectory, *, step: int = -1) -> pl.DataFrame:
     found = pl.concat(rows).filter(pl.col("weight") > 0).sort("half_step")
     half = pl.col("half_step").filter(pl.col("weight").cum_sum() >= pl.col("weight").sum() / 2).first()
     return found.group_by("family", "order", maintain_order=True).agg(pl.len().alias("features"), half).sort(
-        "half_step", "order")
+        "half_step", "order", maintain_order=True)
 
 
 def _ranks(values: Array) -> NDArray[np.int64]:
@@ -157,5 +161,4 @@ def _ranks(values: Array) -> NDArray[np.int64]:
 
 
 def _vocabulary(features: Features) -> Vocabulary:
-    return next((family.patterns.vocabulary for family in features.families if family.patterns is not None),
-                Vocabulary(("□",)))
+    return next(family.patterns.vocabulary for family in features.families if family.patterns is not None)

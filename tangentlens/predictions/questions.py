@@ -7,29 +7,31 @@ trained, with several draws averaged.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from tangentlens.data.tokens import UNKNOWN, Tokens, Vocabulary
-from tangentlens.errors import DataError
+from tangentlens.errors import DataError, OptionError, ShapeError
 from tangentlens.features.patterns import same_vocabulary
-from tangentlens.kernels.architecture import Architecture
+from tangentlens.kernels.architecture import Architecture, check_count
 from tangentlens.predictions.trajectory import Trajectory
 
 Array = NDArray[np.float64]
 Ask = Callable[[Tokens], Array]
 DRAWS = 4  # times that a short text is asked, each with other never-trained tokens
+ROUNDING = 1e-12  # a relative standard deviation below this is rounding, and counts as none
 
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """Outputs, put together as the measures of section 5 need them; leading axes (T records) are kept.
+    """Outputs f, put together as the measures of section 5 need them; leading axes (T records) are kept.
 
-    Shapes: nothing (…, c): f(□ … □); responses (…, k, c): f(a) of tokens; interactions: for every set of patterns
-    (…, N, c): I by inclusion–exclusion; mains, joints (…, n, c): M and J of texts (eq. 65).
+    Shapes: nothing (…, c): f(□ … □), of `least` tokens; responses (…, k, c): f(□ … a), of as many, for every token a
+    that was asked about; interactions: for every array of patterns (…, N, c): I by inclusion–exclusion (eq. 63);
+    mains, joints (…, n, c): M and J of every text (eq. 65). What was not asked about has N, k or n = 0.
     """
 
     nothing: Array
@@ -40,7 +42,7 @@ class Answers:
 
     @property
     def effects(self) -> Array:
-        """f(a) − f(□): what a token's own co-occurrence earned; shape (…, k, c)."""
+        """f(a) − f(□): what a token's own co-occurrence earned (eq. 71); shape (…, k, c)."""
         return np.asarray(self.responses - self.nothing[..., None, :])
 
     @property
@@ -51,14 +53,12 @@ class Answers:
 
     @property
     def interaction_share(self) -> Array:
-        """Var J / (Var M + Var J) over the texts, the variances summed over outputs (eq. 65); shape (…)."""
-        main, joint = (np.var(part, axis=-2).sum(axis=-1) for part in (self.mains, self.joints))
-        total = main + joint
-        return np.divide(joint, total, out=np.full(total.shape, np.nan), where=total > 0)
+        """Var J / (Var M + Var J) over the texts (eq. 65); shape (…), see `share_of_joints`."""
+        return share_of_joints(self.mains, self.joints)
 
     @staticmethod
     def mean(answers: Sequence[Answers]) -> Answers:
-        """The answers of the mean of several networks."""
+        """The answers of the mean of several networks: their outputs are averaged, so it has their shapes."""
         parts = zip(*([a.nothing, a.responses, *a.interactions, a.mains, a.joints] for a in answers), strict=True)
         nothing, responses, *interactions, mains, joints = (np.mean(part, axis=0) for part in parts)
         return Answers(nothing, responses, tuple(interactions), mains, joints)
@@ -69,38 +69,60 @@ class Questions:
     """What to ask: tokens for their response, patterns for their interaction, texts for their interaction share.
 
     Shapes: tokens (k,) ids; patterns: arrays (N, r) of ids, r ≥ 2 tokens right after one another; texts: n texts of
-    known and unknown tokens. least: tokens that a text needs to have a window; shorter ones are filled up with □ in
-    front.
+    known and unknown tokens over the same vocabulary. least: tokens that a text needs to have a window
+    (`least_length`); tokens and patterns that are shorter are filled up with □ in front, texts are not.
+    Raises OptionError, DataError or ShapeError where this cannot be asked, or nothing is.
 
     >>> import tangentlens as tl
     >>> tokens = tl.Tokens.from_ids([[0, 1], [2, 1], [0, 0]])
     >>> questions = Questions(tokens.vocabulary, np.array([0, 2]), (np.array([[0, 1]]),), tokens)
     >>> len(questions.asked(blanks=False)), questions.blanks
-    (18, 8)
+    (19, 8)
     """
 
     vocabulary: Vocabulary
-    tokens: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    tokens: NDArray[np.int64] = ()  # type: ignore[assignment]
     patterns: tuple[NDArray[np.int64], ...] = ()
     texts: Tokens | None = None
     least: int = 1
 
     def __post_init__(self) -> None:
+        check_count("least", self.least)
         if self.texts is not None:
             same_vocabulary(self.vocabulary, self.texts.vocabulary)
-        for ids in (self.tokens, *self.patterns):
-            if np.any((ids < 0) | (ids >= len(self.vocabulary))):
-                raise DataError(f"a token asked about has an id outside the vocabulary of {len(self.vocabulary)}")
+        object.__setattr__(self, "tokens", self._ids(self.tokens))
+        object.__setattr__(self, "patterns", tuple(self._ids(ids) for ids in self.patterns))
+        if self.tokens.ndim != 1:
+            raise OptionError(f"tokens is one list of token ids, not an array of the shape {self.tokens.shape}")
+        for ids in self.patterns:
+            if ids.ndim != 2 or ids.shape[1] < 2:
+                raise OptionError("patterns are arrays of token ids with one row per n-gram of at least 2 tokens, not "
+                                  f"of the shape {ids.shape}; a single token goes into tokens=")
+        if not len(self.tokens) and not self.patterns and self.texts is None:
+            raise DataError("nothing is asked; give token ids as tokens=, n-grams as patterns=, or texts=")
+
+    def _ids(self, ids: ArrayLike) -> NDArray[np.int64]:
+        found = np.asarray(ids)
+        if found.size and found.dtype.kind not in "iu":
+            raise DataError(f"tokens are asked about by their ids, whole numbers, not by {found.ravel()[0]!r}; "
+                            "vocabulary.ids maps token strings to ids")
+        outside = found[(found < 0) | (found >= len(self.vocabulary))]
+        if len(outside):
+            raise DataError(f"a token asked about has the id {outside[0]}, outside the vocabulary of "
+                            f"{len(self.vocabulary)} tokens; ids run from 0 to {len(self.vocabulary) - 1}")
+        return found.astype(np.int64)
 
     @property
     def blanks(self) -> int:
-        """Never-trained tokens that a network needs, with the ids v, v + 1, …."""
+        """Never-trained tokens that a network needs, with the ids v, v + 1, …: it has v + blanks embeddings."""
         longest = 0 if self.texts is None else int(self.texts.lengths.max(initial=0))
         short = max([self.least, *(int(ids.shape[1]) for ids in self.patterns)])
         return max(DRAWS * short, longest)
 
     def asked(self, *, blanks: bool = True) -> Tokens:
-        """The texts to ask about. blanks=True: □ are the ids from v on; blanks=False: they are unknown tokens."""
+        """The texts whose outputs `answers` reads. blanks=True, for networks: □ are the ids from v on, and short texts
+        are asked DRAWS times, each with others; blanks=False, for predictions: □ are unknown tokens, asked once.
+        """
         size = len(self.vocabulary)
         rows = [row for draw in range(DRAWS if blanks else 1) for row in self._short(draw)]
         lengths = [np.full(len(row), row.shape[1]) for row in rows]
@@ -115,10 +137,14 @@ class Questions:
                       Vocabulary(strings, self.vocabulary.tokenizer))
 
     def answers(self, outputs: Array) -> Answers:
-        """What outputs (…, N, c) on the texts of `asked` say."""
+        """What outputs (…, N, c) on the N texts of `asked`, in their order, say; □ are averaged over their draws."""
         n = 0 if self.texts is None else len(self.texts)
         total = 0 if self.texts is None else int(self.texts.lengths.sum())
         sizes = [1, len(self.tokens), *(2**ids.shape[1] * len(ids) for ids in self.patterns)]
+        asked = [draws * sum(sizes) + 2 * n + total for draws in (DRAWS, 1)]
+        if outputs.ndim < 2 or outputs.shape[-2] not in asked:
+            raise ShapeError(f"outputs of the shape {outputs.shape} do not fit to these questions, which ask about "
+                             f"{asked[0]} texts (or {asked[1]} with blanks=False); give outputs (…, texts, c)")
         short = outputs[..., :outputs.shape[-2] - 2 * n - total, :]
         mean = short.reshape(*short.shape[:-2], -1, sum(sizes), short.shape[-1]).mean(axis=-3)
         nothing, responses, *cubes = np.split(mean, np.cumsum(sizes)[:-1], axis=-2)
@@ -135,9 +161,10 @@ class Questions:
         """Sums over the tokens of every text; (…, total, c) → (…, n, c)."""
         if self.texts is None:
             return effects
-        before = np.zeros((*effects.shape[:-2], 1, effects.shape[-1]))
-        sums = np.concatenate([before, np.cumsum(effects, axis=-2)], axis=-2)
-        return np.asarray(np.diff(sums[..., self.texts.offsets, :], axis=-2))
+        filled = self.texts.lengths > 0
+        sums = np.zeros((*effects.shape[:-2], len(filled), effects.shape[-1]))
+        sums[..., filled, :] = np.add.reduceat(effects, self.texts.offsets[:-1][filled], axis=-2)
+        return sums
 
     def _short(self, draw: int) -> Iterator[NDArray[np.int64]]:
         """Rows of equal length: □, tokens, and every pattern with each subset of its tokens set."""
@@ -175,15 +202,32 @@ def _inclusion_exclusion(cube: Array, order: int) -> Array:
     return np.asarray(np.einsum("s,...snc->...nc", signs, blocks))
 
 
+def share_of_joints(mains: Array, joints: Array) -> Array:
+    """Var J / (Var M + Var J) over texts, the variances summed over outputs (eq. 65); (…, n, c) → (…).
+
+    NaN where nothing varies, as for one text, or none.
+    """
+    if not mains.shape[-2]:
+        return np.full(mains.shape[:-2], np.nan)
+    main, joint = (np.asarray(np.var(part, axis=-2).sum(axis=-1)) for part in (mains, joints))
+    size = np.mean(mains**2 + joints**2, axis=-2).sum(axis=-1)
+    varies = main + joint > ROUNDING**2 * size
+    return np.asarray(np.divide(joint, main + joint, out=np.full(main.shape, np.nan), where=varies))
+
+
 def predicted(architecture: Architecture, trajectory: Trajectory, step: int = -1) -> Ask:
-    """The predicted decision function: texts over the training vocabulary → outputs (n, c)."""
+    """The predicted decision function at a record: texts over the training vocabulary → outputs (n, c)."""
     scores = trajectory.scores(step)
     return lambda tokens: architecture.features(tokens, columns=trajectory.features).pull(scores)
 
 
 def answers_of(architecture: Architecture, trajectory: Trajectory, questions: Questions,
                steps: Iterable[int] | None = None) -> Answers:
-    """The prediction's answers; with `steps`, records of the trajectory, on a leading axis (T records)."""
+    """The prediction's answers at the last record, without a leading axis; with `steps`, places of records of the
+    trajectory (see Trajectory), on a leading axis (T records).
+
+    Raises ShapeError where the questions have another vocabulary than the training texts.
+    """
     asked = architecture.features(questions.asked(blanks=False), columns=trajectory.features)
     if steps is None:
         return questions.answers(trajectory.decision(asked))
@@ -191,7 +235,7 @@ def answers_of(architecture: Architecture, trajectory: Trajectory, questions: Qu
 
 
 def least_length(architecture: Any) -> int:
-    """Tokens that a text needs before the architecture answers anything but 0."""
+    """Tokens that a text needs to have a window: with fewer, the architecture answers 0."""
     if getattr(architecture, "padding", None) == "valid":
         return int(architecture.kernel_size)
     return 1 if getattr(architecture, "residual", True) else int(architecture.order)

@@ -2,7 +2,8 @@
 
 from tangentlens.report.content import ArchitectureAnswer, DataGlance, Report, VerifiedAnswer
 from tangentlens.report.page import write_page
+from tangentlens.report.spectra import spectrum_page
 from tangentlens.report.terminal import print_report, print_spectra
 
 __all__ = ["ArchitectureAnswer", "DataGlance", "Report", "VerifiedAnswer", "print_report", "print_spectra",
-           "write_page"]
+           "spectrum_page", "write_page"]

@@ -8,6 +8,7 @@ import polars as pl
 from tangentlens.data.texts import Texts
 from tangentlens.data.tokens import Tokens
 from tangentlens.kernels.architecture import Architecture, describe
+from tangentlens.kernels.varying import steady, trends
 from tangentlens.predictions.strongest import Strongest
 from tangentlens.predictions.trajectory import Trajectory
 from tangentlens.report.content import ArchitectureAnswer, DataGlance
@@ -38,6 +39,7 @@ def answer(architecture: Architecture, trajectory: Trajectory, found: Strongest,
     """What one architecture takes from the data."""
     dynamics = trajectory.dynamics
     best = trajectory.best
+    moves = trends(architecture)
     columns = ["family", "feature", "class", "score", "count", "count_in_class", "half_step", "order"]
     return ArchitectureAnswer(
         name=describe(architecture), description=repr(architecture), spectrum=spectrum,
@@ -46,6 +48,7 @@ def answer(architecture: Architecture, trajectory: Trajectory, found: Strongest,
         best_time=float(dynamics.steps[best]), time_reached=float(dynamics.steps[-1]),
         products=dynamics.products, features=trajectory.features.columns,
         windowless=trajectory.features.windowless, seconds=seconds, error=dynamics.error,
+        trends=moves, steady=steady(architecture, moves),
     )
 
 

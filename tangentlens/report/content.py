@@ -13,6 +13,7 @@ from tangentlens.errors import ShapeError
 CLASSES = ("class", "texts", "share", "mean_length")
 LENGTHS = ("low", "high", "class", "texts")
 SPECTRUM = ("family", "order", "coefficient", "share")
+TRENDS = ("option", "value", "own", "bias", "token", "pair", "longer")
 TOP = ("family", "feature", "class", "score", "count", "count_in_class", "half_step")
 TRAJECTORIES = ("family", "feature", "class", "time", "score")
 SCATTER = ("family", "feature", "class", "predicted", "trained", "low", "high")
@@ -71,6 +72,7 @@ class ArchitectureAnswer:
     best_time: the time the scores above are taken at (best on validation). time_reached: the end of the trajectory.
     products: sparse matrix products spent. error: the solver's estimate of the relative error of the scores.
     features: columns of the feature map. windowless: texts without any window.
+    trends: how the shares move with each option (see `tl.trends`). steady: options that leave them as they are.
     """
 
     name: str
@@ -86,9 +88,12 @@ class ArchitectureAnswer:
     windowless: int
     seconds: float
     error: float = 0.0
+    trends: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=TRENDS))
+    steady: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, columns in (("spectrum", SPECTRUM), ("top", TOP), ("trajectories", TRAJECTORIES), ("curves", CURVES)):
+        for name, columns in (("spectrum", SPECTRUM), ("top", TOP), ("trajectories", TRAJECTORIES), ("curves", CURVES),
+                              ("trends", TRENDS)):
             _require(f"ArchitectureAnswer.{name}", getattr(self, name), columns)
 
 

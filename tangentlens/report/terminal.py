@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import polars as pl
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from tangentlens.kernels import Architecture, describe, shares
-from tangentlens.report import summary, verified
+from tangentlens.report import bars, summary, verified
 from tangentlens.report.content import ArchitectureAnswer, Report, VerifiedAnswer
 from tangentlens.report.wording import figure, percent, signed, visible
 
@@ -43,19 +45,34 @@ def print_report(report: Report, console: Console) -> None:
 def print_spectra(architectures: Sequence[Architecture], console: Console) -> None:
     """Print what architectures can extract: shares of bias, tokens and n-grams, and for one or two every family.
 
+    Beside the shares stands a bar of them, where the console is wide enough for names of 20 characters too.
+
     Example: `print_spectra([tl.MLP(), tl.CNN()], rich.console.Console())`.
     """
-    table = _table("Feature spectrum, in shares", ["architecture"],
-                   ["bias", "tokens", "pairs", "longer"])
-    for row in shares(architectures).to_dicts():
-        _add(table, row["architecture"], *(percent(row[name]) for name in ("bias", "token", "pair", "longer")))
-    console.print(table)
+    _print_shares(shares(architectures), console)
     for architecture in architectures if len(architectures) <= 2 else ():
         console.print()
         table = _table(describe(architecture), ["family"], ["tokens in it", "coefficient", "share"])
         for row in architecture.spectrum().to_dicts():
             _add(table, row["family"], figure(row["order"]), figure(row["coefficient"]), percent(row["share"]))
         console.print(table)
+
+
+def _print_shares(found: pl.DataFrame, console: Console) -> None:
+    names = [visible(name) for name in found["architecture"]]
+    numbers = [name for name, *_ in bars.PARTS]
+    table = _table("Feature spectrum, in shares", ["architecture"], numbers)
+    room = console.width - len(numbers) * len(" 100.0 %") - bars.WIDTH - 1
+    pictures = room > min(20, max(map(cell_len, names)))
+    ascii_only = console.options.ascii_only
+    if pictures:
+        table.add_column("", no_wrap=True, vertical="bottom")
+    for name, (_, *row) in zip(names, found.rows(), strict=True):
+        picture = [bars.bar(row, ascii_only=ascii_only)] if pictures else []
+        table.add_row(Text(name), *map(percent, row), *picture)
+    console.print(table)
+    if pictures:
+        console.print(bars.key(ascii_only=ascii_only))
 
 
 def _line(console: Console, text: str, style: str = "") -> None:

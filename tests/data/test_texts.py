@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tangentlens.data import Texts, movie_reviews, small_reviews, split, tokenize
-from tangentlens.data.grammar import _GOOD, SHORTCUT
+from tangentlens.data.grammar import GOOD, SHORTCUT
 from tangentlens.errors import DataError, OptionError, ShapeError
 
 rows = st.lists(st.tuples(st.sampled_from("abcdefghij"), st.integers(0, 2)), min_size=2, max_size=40)
@@ -101,7 +101,7 @@ def test_small_reviews():
     assert len(words) < 60
     for text, label in zip(texts, texts.labels, strict=True):
         for clause in text.split(" the "):
-            good = any(word in clause for word in _GOOD)
+            good = any(word in clause for word in GOOD)
             assert (good != ("not " in clause)) == (label == "positive")
     with pytest.raises(OptionError, match="at least 2"):
         small_reviews(1)

@@ -68,6 +68,13 @@ def answer(name: str, labels: list[str], features: list[str]) -> ArchitectureAns
         features=12_345,
         windowless=1,
         seconds=0.5,
+        trends=pl.DataFrame(
+            [(option, value, value == 1.0, 0.1, 0.9 - value / 10, value / 10, math.nan)
+             for option in ("</script><script>window.pwned = 9</script>", "depth") for value in (0.25, 1.0, 2.0)],
+            orient="row",
+            schema=["option", "value", "own", "bias", "token", "pair", "longer"],
+        ),
+        steady=("<b>readout_std",),
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 from hostile import HOSTILE
 
 from tangentlens.errors import OutputError
-from tangentlens.report import page, wording
+from tangentlens.report import document, page, spectra, wording
 from tangentlens.report.content import Report
 
 ALLOWED = {"html", "head", "meta", "title", "link", "style", "script", "body"}
@@ -45,7 +45,7 @@ def test_json_round_trips(report: Report) -> None:
 
 def test_the_data_adds_no_tag_and_no_handler(report: Report) -> None:
     tags = Tags(page.render(report)).tags
-    assert sum(tag == "script" for tag, _ in tags) == 1 + len(page._VENDOR) + len(page._SCRIPTS)
+    assert sum(tag == "script" for tag, _ in tags) == 1 + len(document.VENDOR) + len(page._SCRIPTS)
     assert not [tag for tag, _ in tags if tag in ("img", "iframe", "object", "embed", "form", "base", "i", "b", "u")]
     assert not [name for _, attributes in tags for name in attributes if name.startswith("on")]
     links = [a.get("href") or a.get("src") for _, a in tags if "href" in a or "src" in a]
@@ -70,8 +70,8 @@ def test_policy_allows_only_listed_scripts(two_classes: Report) -> None:
 
 def test_scripts_never_parse_html_or_code() -> None:
     dangerous = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function|\.html\("
-    for name in page._SCRIPTS:
-        code = page._asset(name)
+    for name in {*page._SCRIPTS, *spectra._SCRIPTS}:
+        code = document.asset(name)
         assert not re.search(dangerous, code)
 
 

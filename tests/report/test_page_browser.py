@@ -37,7 +37,7 @@ def column(browser: Any, number: int) -> list[str]:
 
 def test_draws_everything_and_runs_and_loads_nothing(opened: Any) -> None:
     open_every_tab(opened)
-    assert len(opened.find_elements(By.CSS_SELECTOR, ".chart svg[role=img][aria-label]")) >= 2 + 4
+    assert len(opened.find_elements(By.CSS_SELECTOR, ".chart svg[role=img][aria-label]")) >= 2 + 5
     opened.find_element(By.ID, "theme").click()
     opened.execute_script("dispatchEvent(new Event('beforeprint')); dispatchEvent(new Event('afterprint'))")
     assert_nothing_ran_or_loaded(opened)
@@ -45,7 +45,7 @@ def test_draws_everything_and_runs_and_loads_nothing(opened: Any) -> None:
 
 def test_empty_tables_still_open(browser: Any, two_classes: Report, tmp_path: Path) -> None:
     first = two_classes.architectures[0]
-    names = ("spectrum", "top", "trajectories", "curves")
+    names = ("spectrum", "top", "trajectories", "curves", "trends")
     empty = dataclasses.replace(first, best_time=float("nan"), **{name: getattr(first, name).clear() for name in names})
     data = dataclasses.replace(
         two_classes.data, tokens=0, texts=0, validation=0, lengths=two_classes.data.lengths.clear()

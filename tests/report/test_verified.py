@@ -14,7 +14,7 @@ from hostile import make_report, verified_answer
 from rich.console import Console
 from test_page import Tags
 
-from tangentlens.report import page, verified
+from tangentlens.report import document, page, verified
 from tangentlens.report.content import Report, VerifiedAnswer
 from tangentlens.report.terminal import print_report
 
@@ -90,7 +90,7 @@ def test_page_escapes_everything(verified_report: Report) -> None:
     assert read == page.payload(verified_report)
     assert [family["order"] for family in read["verified"][0]["families"]] == [0, 1, 1, 2]
     assert read["verified"][0]["scatter"]["predicted"][1] is read["verified"][0]["scatter"]["trained"][1] is None
-    assert sum(tag == "script" for tag, _ in tags.tags) == 1 + len(page._VENDOR) + len(page._SCRIPTS)
+    assert sum(tag == "script" for tag, _ in tags.tags) == 1 + len(document.VENDOR) + len(page._SCRIPTS)
     assert not {tag for tag, _ in tags.tags} & {"img", "iframe", "object", "embed", "form", "base", "i", "b", "u"}
     assert not [name for _, attributes in tags.tags for name in attributes if name.startswith("on")]
     charts = [a["data-chart"] for tag, a in tags.tags if "data-chart" in a and a["data-chart"] in ("scatter", "split")]

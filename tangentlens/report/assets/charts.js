@@ -1,8 +1,6 @@
 "use strict";
 // Bars and areas: each function takes a width (and an architecture, and the choice of class and kind) and returns an SVG.
 
-const IDENTITY = { color: { type: "identity" } };
-
 /** Small multiples: the length histogram of every class. */
 function lengthsChart(width) {
   const columns = Math.max(1, Math.min(data.classes.length, Math.floor(width / (data.classes.length > 6 ? 170 : 230))));
@@ -21,40 +19,6 @@ function lengthsChart(width) {
         tip: true }),
       Plot.ruleY([0]),
       Plot.text(titles, { fx, fy, frameAnchor: "top-right", lineAnchor: "bottom", dy: -2, text: (row) => cut(row.class), fontWeight: 600 }),
-    ],
-  });
-}
-
-/** One stacked bar per architecture: the shares of its feature families. */
-function spectraChart(width) {
-  const rows = data.architectures.flatMap((answer) => answer.spectrum.map((row) => ({ ...row, name: answer.name })));
-  const marginLeft = Math.min(150, width * 0.3);
-  return Plot.plot({
-    ...IDENTITY, width, height: 66 + 38 * data.architectures.length, marginLeft, marginBottom: 38,
-    x: { label: "share of the spectrum (%)", percent: true, grid: true },
-    y: { label: null, domain: data.architectures.map((answer) => answer.name), tickFormat: shorten(marginLeft) },
-    marks: [
-      Plot.barX(rows, Plot.stackX({ x: "share", y: "name", order: "order", fill: (row) => colour(row.order),
-        insetRight: 1, title: spectrumTitle, tip: true })),
-    ],
-  });
-}
-
-function spectrumTitle(row) {
-  return `${row.name ? row.name + "\n" : ""}${row.family}\nshare ${percent(row.share)}, γ = ${figure(row.coefficient)}`;
-}
-
-/** One bar per family of one architecture. */
-function spectrumChart(width, answer) {
-  const marginLeft = Math.min(150, width * 0.35);
-  return Plot.plot({
-    ...IDENTITY, width, height: 58 + 22 * answer.spectrum.length, marginLeft, marginBottom: 38,
-    x: { label: "share (%)", percent: true, grid: true },
-    y: { label: null, domain: answer.spectrum.map((row) => row.family), tickFormat: shorten(marginLeft) },
-    marks: [
-      Plot.barX(answer.spectrum, { x: "share", y: "family", fill: (row) => colour(row.order),
-        title: spectrumTitle, tip: true }),
-      Plot.ruleX([0]),
     ],
   });
 }
@@ -94,9 +58,4 @@ function featureTitle(row) {
   return `${cut(row.feature, 60)}\n${row.family}, towards ${row.class}\nscore ${signed(row.score)}` +
     (row.count === undefined ? "" : `\n${figure(row.count)} times, ${percent(inClass(row))} in class` +
       `\nhalf time ${figure(row.half_step)}`);
-}
-
-/** Axis labels cut to what fits into a margin. */
-function shorten(margin) {
-  return (name) => cut(name, Math.max(6, Math.floor(margin / 7)));
 }

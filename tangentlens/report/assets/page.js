@@ -1,33 +1,21 @@
 "use strict";
-// Wires the page: tabs, the choice of class, the theme, and when charts are drawn.
+// Wires the audit page: tabs and the choice of class.
 
-const CHARTS = { lengths: lengthsChart, spectra: spectraChart, bars: barsChart, scores: scoresChart,
-  curves: curvesChart, spectrum: spectrumChart, scatter: scatterChart, errors: errorsChart, paths: pathsChart,
-  split: splitChart };
+const CHARTS = { lengths: lengthsChart, spectra: spectraChart, curves: curvesChart, spectrum: spectrumChart,
+  trends: trendsChart, scatter: scatterChart, errors: errorsChart, paths: pathsChart, split: splitChart,
+  bars: (width, answer) => barsChart(width, answer, choice()),
+  scores: (width, answer) => scoresChart(width, answer, choice()) };
 const tabs = [...document.querySelectorAll('[role="tab"]')];
 const panels = [...document.querySelectorAll(".panel")];
 const tables = panels.map((panel, i) => featureTable(panel, data.architectures[i]));
 const chooser = document.getElementById("class");
 const kind = document.getElementById("kind");
 const choice = () => ({ label: chooser.value === "" ? null : data.classes[chooser.value - 1], kind: kind.value });
-const theme = document.getElementById("theme");
 
-/** Draws one chart, as wide as its place; hidden places wait until they are shown. */
-function drawChart(place) {
-  const width = Math.floor(place.clientWidth);
-  if (!width) return;
+/** The architecture that a chart is about; null for charts of all of them. */
+function answerOf(place) {
   const part = place.closest(".panel, .verified")?.dataset;
-  const answer = part?.verified ? data.verified[part.verified] : part ? data.architectures[part.architecture] : null;
-  const chart = CHARTS[place.dataset.chart](width, answer, choice());
-  place.replaceChildren(chart ?? element("p", { class: "empty" }, "Nothing to draw."));
-  for (const svg of place.querySelectorAll("svg")) {
-    svg.setAttribute("role", "img");
-    svg.setAttribute("aria-label", place.dataset.alt);
-  }
-}
-
-function drawCharts() {
-  document.querySelectorAll(".chart").forEach(drawChart);
+  return part?.verified ? data.verified[part.verified] : part ? data.architectures[part.architecture] : null;
 }
 
 function openTab(index, focus) {
@@ -58,11 +46,6 @@ function moveTab(event, index) {
   openTab((steps[event.key] + tabs.length) % tabs.length, true);
 }
 
-function showTheme(dark) {
-  document.documentElement.dataset.theme = dark ? "dark" : "light";
-  theme.textContent = dark ? "Light theme" : "Dark theme";
-}
-
 function start() {
   tabs.forEach((tab, i) => {
     tab.addEventListener("click", () => openTab(i, false));
@@ -70,25 +53,14 @@ function start() {
   });
   chooser.addEventListener("change", choose);
   kind.addEventListener("change", choose);
-  theme.hidden = false;
-  showTheme(matchMedia("(prefers-color-scheme: dark)").matches);
-  theme.addEventListener("click", () => showTheme(document.documentElement.dataset.theme !== "dark"));
   document.documentElement.classList.add("scripted");
   document.querySelectorAll(".verified").forEach((part) => familiesLegend(part, data.verified[part.dataset.verified]));
   openTab(0, false);
   chooser.value = data.classes.length > 8 ? "1" : "";
   choose();
-  drawCharts();
-  let waiting = 0;
-  addEventListener("resize", () => {
-    cancelAnimationFrame(waiting);
-    waiting = requestAnimationFrame(drawCharts);
-  });
-  addEventListener("beforeprint", () => {
-    panels.forEach((panel) => { panel.hidden = false; });
-    drawCharts();
-  });
+  addEventListener("beforeprint", () => panels.forEach((panel) => { panel.hidden = false; }));
   addEventListener("afterprint", () => openTab(tabs.findIndex((tab) => tab.tabIndex === 0), false));
+  startDrawing();
 }
 
 start();

@@ -96,11 +96,7 @@ function pathsChart(width, answer) {
   const looks = looksOf(answer);
   const groups = d3.groups(answer.paths.filter((row) => row.predicted !== null && looks.has(row.family)), (row) => row.family);
   if (!groups.length) return null;
-  const holder = element("div", { class: "multiples" });
-  const columns = Math.max(1, Math.min(groups.length, Math.floor(width / 290)));
-  const each = Math.floor((width - 14 * (columns - 1)) / columns);
-  for (const [family, rows] of groups) holder.append(pathPanel(each, family, rows, looks.get(family)));
-  return holder;
+  return multiples(width, groups, (each, family, rows) => pathPanel(each, family, rows, looks.get(family)));
 }
 
 function pathPanel(width, family, rows, look) {
