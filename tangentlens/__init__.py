@@ -5,12 +5,15 @@ from typing import Any
 
 from tangentlens.audit import Audit, audit, load
 from tangentlens.data import (
+    Contexts,
+    Corpus,
     Negations,
     Texts,
     Tokens,
     Vocabulary,
     movie_reviews,
     negations,
+    read_corpus,
     read_texts,
     small_reviews,
     split,
@@ -29,10 +32,12 @@ from tangentlens.kernels import (
     trends,
 )
 from tangentlens.predictions import (
+    FirstOrder,
     Trajectory,
     bias_sources,
     bias_split,
     contrary,
+    first_order,
     interaction_share,
     interactions,
     learn,
@@ -45,11 +50,11 @@ from tangentlens.report import spectrum_page
 __version__ = "0.1.0"
 
 __all__ = [
-    "CNN", "MLP", "Architecture", "Audit", "ElmanRNN", "Family", "Features", "LinearRNN", "MatrixVector", "Negations",
-    "SelfAttention", "Texts", "Tokens", "Trajectory", "Vocabulary", "audit", "bias_sources", "bias_split", "contrary",
-    "interaction_share", "interactions", "learn", "learning_order", "load", "movie_reviews", "negations",
-    "prior_variance", "read_texts", "responses", "small_reviews", "spectra", "spectrum_page", "split", "tokenize",
-    "trends",
+    "CNN", "MLP", "Architecture", "Audit", "Contexts", "Corpus", "ElmanRNN", "Family", "Features", "FirstOrder",
+    "LinearRNN", "MatrixVector", "Negations", "SelfAttention", "Texts", "Tokens", "Trajectory", "Vocabulary", "audit",
+    "bias_sources", "bias_split", "contrary", "first_order", "interaction_share", "interactions", "learn",
+    "learning_order", "load", "movie_reviews", "negations", "prior_variance", "read_corpus", "read_texts", "responses",
+    "small_reviews", "spectra", "spectrum_page", "split", "tokenize", "trends",
 ]
 
 

@@ -1,5 +1,7 @@
-"""Texts → tokens: read labelled texts, cut them into tokens, number the tokens, hold some texts out."""
+"""Texts → tokens: read labelled texts or a corpus, cut them into tokens, number the tokens, hold some texts out."""
 
+from tangentlens.data.contexts import Contexts
+from tangentlens.data.corpus import Corpus, read_corpus
 from tangentlens.data.demo import movie_reviews
 from tangentlens.data.grammar import small_reviews
 from tangentlens.data.negation import Negations, negations
@@ -9,5 +11,5 @@ from tangentlens.data.texts import Texts
 from tangentlens.data.tokenizing import tokenize
 from tangentlens.data.tokens import Tokens, Vocabulary
 
-__all__ = ["Negations", "Texts", "Tokens", "Vocabulary", "movie_reviews", "negations", "read_texts", "small_reviews",
-           "split", "tokenize"]
+__all__ = ["Contexts", "Corpus", "Negations", "Texts", "Tokens", "Vocabulary", "movie_reviews", "negations",
+           "read_corpus", "read_texts", "small_reviews", "split", "tokenize"]

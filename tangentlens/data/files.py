@@ -36,11 +36,7 @@ def read_table(path: str | os.PathLike[str], *, quote: str | None, encoding: str
     if kind is None:
         raise DataError(f"{name}: files of this kind cannot be read; known are {', '.join(_EXTENSIONS)}, "
                         "and .gz after any of them")
-    if data[:2] == b"\x1f\x8b":
-        try:
-            data = gzip.decompress(data)
-        except (OSError, EOFError, zlib.error) as error:
-            raise DataError(f"{name} is packed with gzip, but damaged or cut off; make or download it again") from error
+    data = _unpacked(data, name)
     if not data.strip():
         raise DataError(f"{name} is empty; it needs a line of column names and one row for each text")
     if kind == "parquet":
@@ -49,6 +45,22 @@ def read_table(path: str | os.PathLike[str], *, quote: str | None, encoding: str
     if kind == "json":
         return from_json_lines(text, name)
     return from_csv(text, name, delimiter=kind, quote=quote)
+
+
+def read_plain(path: str | os.PathLike[str], *, encoding: str | None) -> str:
+    """The whole text of a plain text file; gzip is unpacked. Raises DataError."""
+    name = plain(Path(path))
+    data = _unpacked(_contents(Path(path), name), name)
+    return _decoded(data, name, encoding=encoding, lenient=False, wanted="text as a plain text file")
+
+
+def _unpacked(data: bytes, name: str) -> bytes:
+    if data[:2] != b"\x1f\x8b":
+        return data
+    try:
+        return gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{name} is packed with gzip, but damaged or cut off; make or download it again") from error
 
 
 def _contents(path: Path, name: str) -> bytes:
@@ -73,23 +85,24 @@ def _similar(path: Path) -> str:
     return f"did you mean {plain(path.parent / close[0])}?" if close else "check the path"
 
 
-def _decoded(data: bytes, name: str, *, encoding: str | None, lenient: bool) -> str:
+def _decoded(data: bytes, name: str, *, encoding: str | None, lenient: bool, wanted: str = "table as CSV") -> str:
     kind = next((kind for magic, kind in _BINARY.items() if data.startswith(magic)), None)
     if kind is not None:
-        raise DataError(f"{name} is {kind}, not text; save the table as CSV (UTF-8)")
+        raise DataError(f"{name} is {kind}, not text; save the {wanted} (UTF-8)")
     encoding = encoding or next((codec for mark, codec in _MARKS if data.startswith(mark)), "utf-8")
     try:
         wide = codecs.lookup(encoding).name.startswith(("utf-16", "utf-32"))
         zero = -1 if wide else data.find(b"\0")
         if zero >= 0:
             raise DataError(f"{name}, {_spot(data, zero)}: a NUL byte: this is a binary file, or text in another "
-                            "encoding than UTF-8; save it as CSV (UTF-8)")
+                            f"encoding than UTF-8; save the {wanted} (UTF-8)")
         text = data.decode(encoding, "surrogateescape" if lenient and not wide else "strict")
     except LookupError as error:
         raise OptionError(f'there is no encoding {plain(encoding)}; use one such as "utf-8" or "latin-1"') from error
     except UnicodeDecodeError as error:
-        raise DataError(f'{name}, {_spot(data, error.start)}: not readable as {encoding}; save the file as UTF-8, name '
-                        'its encoding (encoding="latin-1" or another), or pass on_bad_row="skip"') from error
+        skip = ', or pass on_bad_row="skip"' if wanted == "table as CSV" else ""
+        raise DataError(f"{name}, {_spot(data, error.start)}: not readable as {encoding}; save the file as UTF-8, or "
+                        f'name its encoding (encoding="latin-1" or another){skip}') from error
     return text.removeprefix("\ufeff")
 
 

@@ -1,6 +1,7 @@
 """Trajectory → label scores, decisions, and the measures in which architectures differ."""
 
 from tangentlens.predictions.contrary import contrary
+from tangentlens.predictions.first_order import FirstOrder, first_order
 from tangentlens.predictions.measures import (
     bias_sources,
     bias_split,
@@ -13,6 +14,6 @@ from tangentlens.predictions.prior import prior_variance
 from tangentlens.predictions.trajectory import Trajectory, learn
 
 __all__ = [
-    "Trajectory", "bias_sources", "bias_split", "contrary", "interaction_share", "interactions", "learn",
-    "learning_order", "prior_variance", "responses",
+    "FirstOrder", "Trajectory", "bias_sources", "bias_split", "contrary", "first_order", "interaction_share",
+    "interactions", "learn", "learning_order", "prior_variance", "responses",
 ]
