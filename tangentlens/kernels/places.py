@@ -72,8 +72,12 @@ def rowless(family: Family, patterns: dict[tuple[int, ...], Patterns]) -> Family
     """The family without texts, in the columns of the patterns given for its shape."""
     mine = None if family.patterns is None else patterns[family.patterns.shape]
     columns = (1 if mine is None else len(mine)) * len(family.groups)
-    return replace(family, patterns=mine, stored=sparse.csr_array((0, columns), dtype=np.int32), weight=np.empty(0),
+    return replace(family, patterns=mine, stored=_no_rows(columns), weight=np.empty(0),
                    values=None, ends=None)
+
+
+def _no_rows(columns: int) -> sparse.csr_array:
+    return sparse.csr_array(np.zeros((0, columns), np.int32))
 
 
 def _tokens(ids: NDArray[np.int64], offsets: NDArray[np.int64], longest: int) -> Tokens:

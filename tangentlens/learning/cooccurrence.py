@@ -43,7 +43,7 @@ class Sites:
     @cached_property
     def ends(self) -> Ints:
         offsets = self.contexts.corpus.offsets
-        return offsets[np.searchsorted(offsets, self.places, side="right")]
+        return np.asarray(offsets[np.searchsorted(offsets, self.places, side="right")])
 
     @cached_property
     def rarest(self) -> Ints:
@@ -66,19 +66,19 @@ class WeightedSites:
         length, place = np.nonzero(self.weights)
         return (int((length - place).min()), int((length - place).max())) if len(length) else (1, 0)
 
-    def reach(self, sites: Ints | slice = slice(None)) -> Ints:
-        """How many places that may hold a target follow each of some sites."""
+    def reach(self, sites: Ints | slice = slice(None), window: int | None = None) -> Ints:
+        """How many places that may hold a target follow each of some sites, in contexts of at most `window` tokens."""
         first, last = self.lags
         left = self.sites.ends[sites] - 1 - self.sites.places[sites]
-        return np.maximum(np.minimum(last, left) - first + 1, 0)
+        return np.maximum(np.minimum(last if window is None else min(last, window), left) - first + 1, 0)
 
-    def at_most(self, *, types: int | None = None, share: float = 1.0) -> int:
-        """No more distinct pairs of a pattern and a target than this: those of the `types` most frequent tokens, when
-        each pattern has only a `share` of the places after it.
+    def at_most(self, *, types: int | None = None, window: int | None = None) -> int:
+        """No more distinct pairs of a pattern and a target than this, if there were only the most frequent types, or
+        a shorter window.
         """
         v = len(self.sites.contexts.vocabulary) if types is None else types
-        pairs = np.bincount(self.sites.owners, weights=self.reach(), minlength=len(self.sites.patterns))
-        return int(np.minimum(pairs[self.sites.rarest < v] * share, v).sum())
+        pairs = np.bincount(self.sites.owners, weights=self.reach(window=window), minlength=len(self.sites.patterns))
+        return int(np.minimum(pairs[self.sites.rarest < v], v).sum())
 
     def fill(self) -> float:
         """The share of `at_most` that really occurs, estimated from every k-th pattern."""

@@ -133,25 +133,23 @@ class _Plan:
         say(f"{len(bounds)} tables take at most {gigabytes(sum(bounds))}; {gigabytes(limit)} may be used")
         if sum(bounds) <= limit:
             return
-        fills = [table.fill() for table in self.counts.values()]
-        need = sum(bound * fill for bound, fill in zip(bounds, fills, strict=True))
+        need = sum(bound * table.fill() for bound, table in zip(bounds, self.counts.values(), strict=True))
         if need <= limit:
             return
         raise OptionError(f"the tables of {len(self.contexts):,} contexts and {len(self.contexts.vocabulary):,} types "
                           f"would take about {gigabytes(need)}, and {gigabytes(limit)} may be used; "
-                          f"{self._advice(fills, limit)}")
+                          f"{self._advice(limit)}")
 
-    def _advice(self, fills: list[float], limit: float) -> str:
-        """What would fit: halved windows and halved vocabularies are tried."""
-        def size(types: int | None, share: float) -> float:
-            return sum(fill * PAIR * table.at_most(types=types, share=share)
-                       for fill, table in zip(fills, self.counts.values(), strict=True))
-        longest, types = int(self.contexts.lengths.max()), len(self.contexts.vocabulary)
+    def _advice(self, limit: float) -> str:
+        """What is sure to fit: windows and vocabularies are halved until it does."""
+        def fits(types: int | None, window: int | None) -> bool:
+            return PAIR * sum(table.at_most(types=types, window=window) for table in self.counts.values()) <= limit
+        longest, size = int(self.contexts.lengths.max()), len(self.contexts.vocabulary)
         windows = (longest >> power for power in range(1, longest.bit_length()))
-        sizes = (types >> power for power in range(1, types.bit_length() - 1))
-        window = next((found for found in windows if size(None, found / longest) <= limit), None)
-        kept = next((found for found in sizes if size(found, 1.0) <= limit), None)
-        fitting = [f"window={window}"] * bool(window) + [f"vocabulary_size={kept}"] * bool(kept)
+        sizes = (size >> power for power in range(1, size.bit_length() - 1))
+        window = next((found for found in windows if fits(None, found)), None)
+        types = next((found for found in sizes if fits(found, None)), None)
+        fitting = [f"window={window}"] * bool(window) + [f"vocabulary_size={types}"] * bool(types)
         return f"{' or '.join(fitting)} would fit" if fitting else "count a part of the documents, or fewer families"
 
     def result(self, architecture: Architecture, families: tuple[PlaceWeights, ...],

@@ -19,7 +19,7 @@ from tangentlens.predictions import first_order as module
 TEXT = ["the cat sat on the mat and the dog sat on the cat", "a dog and a cat", "the mat", "sat on on on the dog cat",
         "mat mat mat the a cat on sat dog and the mat a the"]
 BY_PLACE = {name: architecture for name, architecture in SPARSE.items()
-            if not getattr(architecture, "scores", "") == "tied"}
+            if getattr(architecture, "scores", "") != "tied"}
 every_place_weighted = pytest.mark.parametrize("architecture", BY_PLACE.values(), ids=BY_PLACE)
 
 
@@ -159,4 +159,4 @@ def test_start_is_checked():
     with pytest.raises(OptionError, match="uniform, unigram"):
         first.scores(start="bigram")
     assert "pairs" in repr(first)
-    assert module.PAIR == first.tables[0].data.itemsize + first.tables[0].indices.itemsize
+    assert first.tables[0].data.itemsize + first.tables[0].indices.itemsize == module.PAIR
