@@ -31,9 +31,12 @@ from tangentlens.kernels import (
     spectra,
     trends,
 )
+from tangentlens.learning import Batches
 from tangentlens.predictions import (
     FirstOrder,
+    LanguageModel,
     Trajectory,
+    at_first_order,
     bias_sources,
     bias_split,
     contrary,
@@ -41,7 +44,9 @@ from tangentlens.predictions import (
     interaction_share,
     interactions,
     learn,
+    learn_next,
     learning_order,
+    perplexities,
     prior_variance,
     responses,
 )
@@ -50,11 +55,12 @@ from tangentlens.report import spectrum_page
 __version__ = "0.1.0"
 
 __all__ = [
-    "CNN", "MLP", "Architecture", "Audit", "Contexts", "Corpus", "ElmanRNN", "Family", "Features", "FirstOrder",
-    "LinearRNN", "MatrixVector", "Negations", "SelfAttention", "Texts", "Tokens", "Trajectory", "Vocabulary", "audit",
-    "bias_sources", "bias_split", "contrary", "first_order", "interaction_share", "interactions", "learn",
-    "learning_order", "load", "movie_reviews", "negations", "prior_variance", "read_corpus", "read_texts", "responses",
-    "small_reviews", "spectra", "spectrum_page", "split", "tokenize", "trends",
+    "CNN", "MLP", "Architecture", "Audit", "Batches", "Contexts", "Corpus", "ElmanRNN", "Family", "Features",
+    "FirstOrder", "LanguageModel", "LinearRNN", "MatrixVector", "Negations", "SelfAttention", "Texts", "Tokens",
+    "Trajectory", "Vocabulary", "at_first_order", "audit", "bias_sources", "bias_split", "contrary", "first_order",
+    "interaction_share", "interactions", "learn", "learn_next", "learning_order", "load", "movie_reviews", "negations",
+    "perplexities", "prior_variance", "read_corpus", "read_texts", "responses", "small_reviews", "spectra",
+    "spectrum_page", "split", "tokenize", "trends",
 ]
 
 

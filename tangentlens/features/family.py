@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -91,11 +91,16 @@ class Family:
     @property
     def names(self) -> pl.Series:
         """One readable name for every pattern; length d. The same in every group."""
+        return self.names_of(slice(None))
+
+    def names_of(self, numbers: NDArray[np.int64] | slice) -> pl.Series:
+        """The readable names of some patterns."""
         if self.patterns is None:
-            return pl.Series("feature", ["<bias>"])
+            return pl.Series("feature", ["<bias>"] * len(np.arange(1)[numbers]), dtype=pl.String)
+        chosen = replace(self.patterns, keys=self.patterns.keys[numbers])
         if self.style == "tokens":
-            return self.patterns.names(self.window, self.first)
-        tokens = escaped(self.patterns.vocabulary).gather(self.patterns.keys)
+            return chosen.names(self.window, self.first)
+        tokens = escaped(chosen.vocabulary).gather(chosen.keys)
         return (tokens + (f"@{self.first}" if self.style == "offset" else f"@lag{self.first}")).alias("feature")
 
     def same_columns(self, other: Family) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +42,17 @@ class Patterns:
         if self.vocabulary is not other.vocabulary and self.vocabulary.strings != other.vocabulary.strings:
             return False
         return self.beginning.same(other.beginning) if self.beginning is not None else other.beginning is None
+
+    def find(self, ids: Sequence[int]) -> int | None:
+        """The number of the pattern with these tokens, or None."""
+        start: int | None = 0
+        if self.beginning is not None:
+            start = self.beginning.find(ids[:-1])
+        if start is None or len(ids) != len(self.shape):
+            return None
+        key = start * len(self.vocabulary) + ids[-1]
+        place = int(np.searchsorted(self.keys, key))
+        return place if place < len(self.keys) and self.keys[place] == key else None
 
     def tokens(self) -> NDArray[np.int64]:
         """Token ids of every pattern; shape (d, order)."""

@@ -70,7 +70,8 @@ class WeightedSites:
         """How many places that may hold a target follow each of some sites, in contexts of at most `window` tokens."""
         first, last = self.lags
         left = self.sites.ends[sites] - 1 - self.sites.places[sites]
-        return np.maximum(np.minimum(last if window is None else min(last, window), left) - first + 1, 0)
+        last = last if window is None else min(last, window)
+        return np.asarray(np.maximum(np.minimum(last, left) - first + 1, 0))
 
     def at_most(self, *, types: int | None = None, window: int | None = None) -> int:
         """No more distinct pairs of a pattern and a target than this, if there were only the most frequent types, or

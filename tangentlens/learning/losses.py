@@ -75,6 +75,12 @@ LOSSES = {loss.name: loss for loss in (
 )}
 
 
+def softmax_from(start: Array) -> Loss:
+    """The softmax loss of outputs that do not begin at zero: ℓ(y, f + start), start (c,)."""
+    return Loss("softmax", lambda f, y: _softmax(f + start, y), lambda f, y: _softmax_slope(f + start, y),
+                lambda f, x: _softmax_bend(f + start, x), 0.5)
+
+
 @dataclass(frozen=True)
 class Targets:
     """Labels as numbers: classes in sorted order, the class of every text (n,), and the loss's targets y (n, c).

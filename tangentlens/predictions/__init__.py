@@ -2,6 +2,7 @@
 
 from tangentlens.predictions.contrary import contrary
 from tangentlens.predictions.first_order import FirstOrder, first_order
+from tangentlens.predictions.language import Explanation, LanguageModel, at_first_order, learn_next
 from tangentlens.predictions.measures import (
     bias_sources,
     bias_split,
@@ -10,10 +11,12 @@ from tangentlens.predictions.measures import (
     learning_order,
     responses,
 )
+from tangentlens.predictions.perplexity import perplexities
 from tangentlens.predictions.prior import prior_variance
 from tangentlens.predictions.trajectory import Trajectory, learn
 
 __all__ = [
-    "FirstOrder", "Trajectory", "bias_sources", "bias_split", "contrary", "first_order", "interaction_share",
-    "interactions", "learn", "learning_order", "prior_variance", "responses",
+    "Explanation", "FirstOrder", "LanguageModel", "Trajectory", "at_first_order", "bias_sources", "bias_split",
+    "contrary", "first_order", "interaction_share", "interactions", "learn", "learn_next", "learning_order",
+    "perplexities", "prior_variance", "responses",
 ]

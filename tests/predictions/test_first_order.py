@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import tangentlens as tl
 from tangentlens.errors import NoSparseFormError, OptionError
 from tangentlens.learning import cooccurrence
-from tangentlens.predictions import first_order as module
+from tangentlens.predictions.first_order import PAIR
 
 TEXT = ["the cat sat on the mat and the dog sat on the cat", "a dog and a cat", "the mat", "sat on on on the dog cat",
         "mat mat mat the a cat on sat dog and the mat a the"]
@@ -159,4 +159,4 @@ def test_start_is_checked():
     with pytest.raises(OptionError, match="uniform, unigram"):
         first.scores(start="bigram")
     assert "pairs" in repr(first)
-    assert first.tables[0].data.itemsize + first.tables[0].indices.itemsize == module.PAIR
+    assert first.tables[0].data.itemsize + first.tables[0].indices.itemsize == PAIR
