@@ -104,7 +104,7 @@ class Learned:
     error: float = float("nan")
 
 
-def solve_exactly(problem: NextToken, time: float, tolerance: float = 1e-6) -> Learned:
+def solve_exactly(problem: NextToken, time: float, tolerance: float = 1e-4) -> Learned:
     """Gradient flow of the softmax loss over all contexts to a time, to a relative `tolerance` (theory, eq. 46).
 
     Raises OptionError for more than MOST_EXACT contexts × outputs: that is for mini-batches.

@@ -57,7 +57,7 @@ class DenseScores(ScoreTable):
 @dataclass(frozen=True, eq=False)
 class FirstOrderScores(ScoreTable):
     """s = scale · γ (C − R qᵀ): counts C of a feature with a target, their row sums R, the distribution q before
-    learning (theory, eq. 82). Groups of a family mix by its coefficient matrix.
+    learning (theory, eq. 80). Groups of a family mix by its coefficient matrix.
 
     Shapes by family: tables (columns, v) sparse, sums (columns,); q (v,).
     """
