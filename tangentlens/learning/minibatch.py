@@ -63,7 +63,7 @@ def solve_in_batches(problem: NextToken, time: float, batches: Batches, memory: 
     check_number("time", time)
     descent = _Descent(problem, batches, _zeros(problem, memory, batches.size))
     critical = _critical_rate(problem, batches)
-    rate = time / batches.steps if batches.steps else min(time, AUTO_SHARE * critical)
+    rate = time / batches.steps if batches.steps else _whole_passes(problem, batches, time, AUTO_SHARE * critical)
     if rate > critical:
         raise OptionError(f"steps={batches.steps} to time {time:g} make a rate of {rate:.3g}, above the critical one, "
                           f"{critical:.3g}; take at least {math.ceil(time / critical)} steps, four times that to be "
@@ -154,6 +154,13 @@ class _Order:
             pass_ = [np.sort(order[low:low + self.size]) for low in range(0, self.contexts, self.size)]
             self.waiting = pass_ + pass_[::-1]
         return self.waiting.pop()
+
+
+def _whole_passes(problem: NextToken, batches: Batches, time: float, rate: float) -> float:
+    """A rate of at most `rate` that reaches the time after a whole number of passes there and back, if it takes one."""
+    there_and_back = 2 * max(1.0, len(problem.contexts) / batches.size)
+    turns = time / (min(time, rate) * there_and_back)
+    return time / (math.ceil(turns) * there_and_back) if turns > 1 else min(time, rate)
 
 
 def _critical_rate(problem: NextToken, batches: Batches) -> float:
