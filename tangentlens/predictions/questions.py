@@ -30,9 +30,9 @@ class Answers:
     """Outputs f, put together as the measures of section 5 need them; leading axes (T records) are kept.
 
     Shapes: nothing (…, c): f(□ … □), of `least` tokens; responses (…, k, c): f(□ … a), of as many, for every token a
-    that was asked about; interactions: for every array of patterns (…, N, c): I by inclusion–exclusion (eq. 63);
-    mains, joints (…, n, c): M and J of every text (eq. 65), and decisions, its f. What was not asked about has N, k or
-    n = 0.
+    that was asked about; interactions: for every array of patterns (…, N, c): I by inclusion–exclusion (eq. 63), and
+    wholes, f of the pattern minus f of as many □; mains, joints (…, n, c): M and J of every text (eq. 65), and
+    decisions, its f. What was not asked about has N, k or n = 0.
     """
 
     nothing: Array
