@@ -3,8 +3,8 @@
 Networks are trained on part of SST with more positive than negative texts, and asked for their responses to single
 tokens; then what feeds the bias is varied, in the prediction.
 
-Command: python -m reproduce.activations [--data ../shared/data/sst] [--output reproduce/results] [--rows 1000]
-         [--width 1024] [--seeds 6] [--work FOLDER]
+Command: python -m reproduce.activations [--data ../shared/data/sst] [--output reproduce/results] [--rows 600]
+         [--width 1024] [--seeds 4] [--work FOLDER]
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Array = NDArray[np.float64]
 ACTIVATIONS = ("relu", "gelu", "silu", "tanh")
 POSITIVE = 0.6  # share of the texts that networks are trained on
 FREQUENT = 10  # occurrences of a token that is asked about
-COURSE = Course(epochs=40, batch_size=None, fall=0.8)
+COURSE = Course(epochs=25, batch_size=None, fall=0.8)
 SHARES = (0.5, 0.6, 0.7, 0.8, 0.9)
 BIAS = {
     "network": ("network", text), "texts": ("texts", number(",d")), "seeds": ("seeds", number("d")),
@@ -163,7 +163,7 @@ def trained(texts: tl.Texts, rows: int, course: Course, folder: Path | None) -> 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parses, trains, prints and saves."""
-    parser = parser_of("activations", rows=1000, width=1024, seeds=6)
+    parser = parser_of("activations", rows=600, width=1024, seeds=4)
     options = parser.parse_args(arguments)
     texts = tl.read_texts(options.data / "train.csv")
     course = replace(COURSE, width=options.width, seeds=options.seeds)

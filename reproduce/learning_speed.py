@@ -3,8 +3,8 @@
 The step at which every feature reaches half of its final effect, predicted and on trained networks; which families
 come first.
 
-Command: python -m reproduce.learning_speed [--data ../shared/data/sst] [--output reproduce/results] [--rows 1000]
-         [--width 512] [--seeds 6] [--work FOLDER]
+Command: python -m reproduce.learning_speed [--data ../shared/data/sst] [--output reproduce/results] [--rows 600]
+         [--width 256] [--seeds 6] [--work FOLDER]
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def spearman(first: Array, second: Array) -> Row:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parses, trains, prints and saves."""
-    parser = parser_of("learning_speed", rows=1000, width=512, seeds=6)
+    parser = parser_of("learning_speed", rows=600, width=256, seeds=6)
     options = parser.parse_args(arguments)
     texts = imbalanced(tl.read_texts(options.data / "train.csv"), options.rows, POSITIVE)
     tokens = tl.tokenize(texts, tokenizer="whitespace")
