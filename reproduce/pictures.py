@@ -6,7 +6,7 @@ Part of: python -m reproduce.score_widths, python -m reproduce.score_curves
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,18 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 COLUMNS = 5
+# Okabe and Ito's colours that stand out from white and from black, with a marker each
+STYLES = (("#0072B2", "o-"), ("#E69F00", "s--"), ("#009E73", "^-."), ("#CC79A7", "D:"), ("#D55E00", "v-"),
+          ("#56B4E9", "P--"), ("#999999", "X:"))
+
+
+def themed(draw: Callable[..., None]) -> Callable[..., None]:
+    """Draws a picture twice: for light pages, and with the ending _dark for dark ones."""
+    def both(table: Any, path: Path) -> None:
+        draw(table, path)
+        with mpl.style.context("dark_background"):
+            draw(table, path.with_stem(f"{path.stem}_dark"))
+    return both
 
 
 def written(figure: Figure, path: Path) -> None:
@@ -39,6 +51,77 @@ def grid(panels: int, *, height: float = 2.6, columns: int = COLUMNS) -> tuple[F
     return figure, axes.ravel()
 
 
+@themed
+def bias_picture(table: pl.DataFrame, path: Path) -> None:
+    """The bias f(□) against the share of positive texts, one panel per pooling, one line per activation."""
+    names = table["network"].unique(maintain_order=True).to_list()
+    figure, axes = grid(2, height=3.2, columns=2)
+    for place, name in enumerate(names):
+        rows = table.filter(pl.col("network") == name)
+        axis, style = axes[int("pooling=sum" in name)], STYLES[place % (len(names) // 2)]
+        axis.plot(rows["positive"], rows["bias"], style[1], color=style[0], markersize=5, linewidth=1.4,
+                  label=name.replace("MLP:", "").replace("MLP", "relu").replace("activation=", "").split(",")[0])
+    for axis, pooling in zip(axes, ("mean", "sum"), strict=True):
+        axis.set_title(f"MLP, pooling by the {pooling}", fontsize=9)
+        axis.set_xlabel("share of positive texts", fontsize=9)
+        axis.axhline(0, color=mpl.rcParams["text.color"], linewidth=0.5)
+    axes[0].set_ylabel("bias f(□)", fontsize=9)
+    axes[0].legend(fontsize=8)
+    written(figure, path)
+
+
+@themed
+def interactions_picture(tables: Mapping[str, pl.DataFrame], path: Path) -> None:
+    """Trained against predicted interactions of bigrams, one panel per network, on one scale."""
+    figure, axes = grid(len(tables), height=3.0, columns=len(tables))
+    for axis, (name, table), style in zip(axes, tables.items(), STYLES, strict=False):
+        end = 1.05 * max(table["predicted"].abs().max() or 0.0, table["trained"].abs().max() or 0.0)
+        axis.plot([-end, end], [-end, end], color=mpl.rcParams["text.color"], linewidth=0.7)
+        axis.plot(table["predicted"], table["trained"], style[1][0], color=style[0], markersize=3, alpha=0.7)
+        axis.set_title(name, fontsize=8)
+        axis.set_xlabel("predicted I(a, b)", fontsize=9)
+    axes[0].set_ylabel("trained I(a, b)", fontsize=9)
+    written(figure, path)
+
+
+@themed
+def negations_picture(table: pl.DataFrame, path: Path) -> None:
+    """Accuracy on seen combinations, new triples and new pairs, per network: predicted bars, trained markers."""
+    figure, axes = grid(3, height=3.6, columns=3)
+    names = table["network"].to_list()
+    for axis, (group, title), style in zip(axes, (("seen", "combination seen"), ("triple", "new triple, known pair"),
+                                                  ("pair", "new pair")), STYLES, strict=False):
+        place = np.arange(len(names))[::-1]
+        axis.barh(place, table[group], color=style[0], alpha=0.6, label="predicted")
+        axis.plot(table[f"{group}_trained"], place, "D", color=mpl.rcParams["text.color"], markersize=4,
+                  label="trained, mean network")
+        axis.plot(table[f"{group}_single"], place, "|", color=mpl.rcParams["text.color"], markersize=11,
+                  label="trained, one network")
+        axis.set_yticks(place, names if axis is axes[0] else [""] * len(names), fontsize=8)
+        axis.set_xlim(0, 1.02)
+        axis.set_xlabel("accuracy", fontsize=9)
+        axis.set_title(title, fontsize=9)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
+    written(figure, path)
+
+
+@themed
+def variance_picture(table: pl.DataFrame, path: Path) -> None:
+    """Interaction share, or bias share where there are no interactions, over each option: predicted and trained."""
+    groups = list(table.group_by(["network", "varied"], maintain_order=True))
+    figure, axes = grid(len(groups), height=2.8, columns=3)
+    for axis, ((network, varied), rows) in zip(axes, groups, strict=False):
+        names = ("share", "common") if (rows["share"].max() or 0.0) > 1e-6 else ("bias", "bias_trained")
+        for name, style, label in zip(names, STYLES, ("predicted", "trained"), strict=False):
+            axis.plot(rows["value"], 100 * rows[name], style[1], color=style[0], markersize=5, label=label)
+        axis.set_title(f"{network}: {'interaction' if names[0] == 'share' else 'bias'} share, %", fontsize=9)
+        axis.set_xlabel(str(varied), fontsize=9)
+        axis.set_ylim(bottom=0)
+    axes[0].legend(fontsize=8)
+    written(figure, path)
+
+
+@themed
 def widths_picture(errors: pl.DataFrame, path: Path) -> None:
     """Error against width, log-log, one panel per architecture, one line per family, with a slope of −1/2."""
     names = errors["architecture"].unique(maintain_order=True).to_list()
@@ -50,7 +133,7 @@ def widths_picture(errors: pl.DataFrame, path: Path) -> None:
             axis.loglog(rms["width"], rms["error"], "o-", markersize=3, linewidth=1, label=str(family))
         widths = np.array(sorted(part["width"].unique()))
         guide = part["error"].median() * (widths / widths[0]) ** -0.5
-        axis.loglog(widths, guide, "k:", linewidth=1, label="slope −1/2")
+        axis.loglog(widths, guide, ":", color=mpl.rcParams["text.color"], linewidth=1, label="slope −1/2")
         axis.set_title(name, fontsize=8)
         axis.set_xticks(widths, [str(width) for width in widths])
         axis.minorticks_off()
@@ -60,16 +143,17 @@ def widths_picture(errors: pl.DataFrame, path: Path) -> None:
     written(figure, path)
 
 
+@themed
 def curves_picture(curves: Mapping[str, pl.DataFrame], path: Path) -> None:
     """Mean response of positive, negative and neutral tokens over the epochs: predicted lines, trained points."""
     figure, axes = grid(len(curves))
-    colours = {"positive": "tab:blue", "negative": "tab:red", "neutral": "tab:gray"}
+    colours = {"positive": "#0072B2", "negative": "#D55E00", "neutral": "#999999"}
     for axis, (name, table) in zip(axes, curves.items(), strict=False):
         for group, colour in colours.items():
             steps = table["epoch"]
             axis.plot(steps, table[f"{group}_predicted"], color=colour, linewidth=1.2, label=f"{group}, predicted")
             axis.plot(steps, table[f"{group}_trained"], "o", color=colour, markersize=3.5, label=f"{group}, trained")
-        axis.axhline(0, color="k", linewidth=0.5)
+        axis.axhline(0, color=mpl.rcParams["text.color"], linewidth=0.5)
         axis.set_title(name, fontsize=8)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="lower right", ncols=2, fontsize=8)
     figure.supxlabel("epoch", fontsize=9)

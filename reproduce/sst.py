@@ -39,6 +39,15 @@ def load(folder: Path = DATA, rows: int | None = None) -> tuple[Split, Split, Sp
     return Split(train, tokens), dev, test
 
 
+def imbalanced(texts: tl.Texts, rows: int, positive: float, seed: int = 0) -> tl.Texts:
+    """So many texts, that share of them of the last class, drawn at random; at most as many as there are."""
+    rng = np.random.default_rng(seed)
+    labels = np.asarray(texts.labels)
+    first, last = (rng.permutation(np.flatnonzero(labels == name)) for name in texts.classes)
+    rows = min(rows, int(len(last) / positive), int(len(first) / (1 - positive)))
+    return texts[np.sort(np.concatenate([last[:round(rows * positive)], first[:rows - round(rows * positive)]]))]
+
+
 @dataclass(frozen=True)
 class Groups:
     """Masks (v,) of the positive, negative and neutral tokens of the vocabulary."""

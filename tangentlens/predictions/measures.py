@@ -16,6 +16,7 @@ from tangentlens.predictions.scores import family_table
 from tangentlens.predictions.trajectory import Trajectory
 
 Array = NDArray[np.float64]
+ROUNDING = 1e-12  # share of all weights
 
 
 def responses(architecture: Architecture, trajectory: Trajectory, vocabulary: Vocabulary, *, step: int = -1
@@ -120,11 +121,19 @@ def mains_and_joints(architecture: Architecture, trajectory: Trajectory, tokens:
         found = answers_of(architecture, trajectory, questions, [trajectory.record(step)])
         return found.mains[0], found.joints[0]
     asked = architecture.features(tokens, columns=trajectory.features)
-    parts = np.zeros((2, len(tokens), trajectory.duals.shape[2]))
-    for family, scores in zip(asked.families, trajectory.scores(step), strict=True):
-        if family.order > 0:
-            parts[min(family.order, 2) - 1] += family.counts @ scores
-    return parts[0], parts[1]
+    _, main, joint = by_order(asked, trajectory.scores(step))
+    return main, joint
+
+
+def by_order(asked: Features, scores: list[Array]) -> Array:
+    """What bias, single tokens, and combinations of tokens add to the decisions on n texts; shape (3, n, c).
+
+    scores: label scores by family, as `Trajectory.scores` gives them for these columns.
+    """
+    parts = np.zeros((3, len(asked), scores[0].shape[1]))
+    for family, pushed in zip(asked.families, scores, strict=True):
+        parts[min(family.order, 2)] += family.counts @ pushed
+    return parts
 
 
 def interaction_share(architecture: Architecture, trajectory: Trajectory, tokens: Tokens, *, step: int = -1) -> float:
@@ -148,7 +157,8 @@ def learning_order(trajectory: Trajectory, *, step: int = -1) -> pl.DataFrame:
         rows.append(table.select(pl.lit(family.name).alias("family"), pl.lit(family.order).alias("order"), "half_step",
                                  (pl.col("score").abs() * pl.col("count")).alias("weight")))
     found = pl.concat(rows).filter(pl.col("weight") > 0).sort("half_step")
-    half = pl.col("half_step").filter(pl.col("weight").cum_sum() >= pl.col("weight").sum() / 2).first()
+    passed = pl.col("weight").cum_sum() / pl.col("weight").sum()
+    half = pl.col("half_step").filter(passed >= 0.5 - ROUNDING).first()  # exact ties are common: 1 − 1/2 − 1/2 = 0
     return found.group_by("family", "order", maintain_order=True).agg(pl.len().alias("features"), half).sort(
         "half_step", "order", maintain_order=True)
 

@@ -7,7 +7,7 @@ trained, with several draws averaged.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -30,8 +30,9 @@ class Answers:
     """Outputs f, put together as the measures of section 5 need them; leading axes (T records) are kept.
 
     Shapes: nothing (…, c): f(□ … □), of `least` tokens; responses (…, k, c): f(□ … a), of as many, for every token a
-    that was asked about; interactions: for every array of patterns (…, N, c): I by inclusion–exclusion (eq. 63);
-    mains, joints (…, n, c): M and J of every text (eq. 65). What was not asked about has N, k or n = 0.
+    that was asked about; interactions: for every array of patterns (…, N, c): I by inclusion–exclusion (eq. 63), and
+    wholes, f of the pattern minus f of as many □; mains, joints (…, n, c): M and J of every text (eq. 65), and
+    decisions, its f. What was not asked about has N, k or n = 0.
     """
 
     nothing: Array
@@ -39,6 +40,8 @@ class Answers:
     interactions: tuple[Array, ...]
     mains: Array
     joints: Array
+    decisions: Array = field(default_factory=lambda: np.empty((0, 1)))
+    wholes: tuple[Array, ...] = ()
 
     @property
     def effects(self) -> Array:
@@ -59,9 +62,14 @@ class Answers:
     @staticmethod
     def mean(answers: Sequence[Answers]) -> Answers:
         """The answers of the mean of several networks: their outputs are averaged, so it has their shapes."""
-        parts = zip(*([a.nothing, a.responses, *a.interactions, a.mains, a.joints] for a in answers), strict=True)
-        nothing, responses, *interactions, mains, joints = (np.mean(part, axis=0) for part in parts)
-        return Answers(nothing, responses, tuple(interactions), mains, joints)
+        def mean(name: str) -> Any:
+            return np.mean([getattr(one, name) for one in answers], axis=0)
+
+        def means(name: str) -> tuple[Array, ...]:
+            return tuple(np.mean(part, axis=0) for part in zip(*(getattr(one, name) for one in answers), strict=True))
+
+        return Answers(mean("nothing"), mean("responses"), means("interactions"), mean("mains"), mean("joints"),
+                       mean("decisions"), means("wholes"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +160,9 @@ class Questions:
                              zip(cubes, self.patterns, strict=True))
         whole, blank, single = np.split(outputs[..., outputs.shape[-2] - 2 * n - total:, :], [n, 2 * n], axis=-2)
         mains = self._mains(single - self._repeated(blank))
-        return Answers(nothing[..., 0, :], responses, interactions, mains, whole - blank - mains)
+        wholes = tuple(cube[..., -len(ids):, :] - cube[..., :len(ids), :] for cube, ids in
+                       zip(cubes, self.patterns, strict=True))
+        return Answers(nothing[..., 0, :], responses, interactions, mains, whole - blank - mains, whole, wholes)
 
     def _repeated(self, by_text: Array) -> Array:
         return by_text if self.texts is None else by_text[..., self.texts.text_of_token, :]

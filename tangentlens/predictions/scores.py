@@ -86,11 +86,11 @@ def _half_steps(family: Family, counts: sparse.csr_array, dynamics: Dynamics, re
         for g in range(len(family.groups)):
             rows = slice(g * size + low, g * size + high)
             for output in range(outputs):
-                half[rows, output] = _crossing(paths[g, :, :, output], final[rows, output], steps)
+                half[rows, output] = crossing(paths[g, :, :, output], final[rows, output], steps)
     return half
 
 
-def _crossing(paths: Array, final: Array, steps: Array) -> Array:
+def crossing(paths: Array, final: Array, steps: Array) -> Array:
     """Where each path (m, T) first reaches half of `final` (m,), by linear interpolation; NaN where `final` is 0."""
     share = np.divide(paths, final[:, None] / 2, out=np.zeros_like(paths), where=final[:, None] != 0)
     reached = share >= 1

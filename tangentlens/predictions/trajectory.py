@@ -79,8 +79,11 @@ class Trajectory:
 
     def predict(self, features: Features, step: int = -1) -> NDArray[Any]:
         """The decided class of every text; shape (n',)."""
-        f = self.decision(features, step)
-        chosen = np.argmax(f, axis=1) if f.shape[1] > 1 else (f[:, 0] > 0).astype(np.int64)
+        return self.decided(self.decision(features, step))
+
+    def decided(self, decisions: Array) -> NDArray[Any]:
+        """The class that decisions (n', c) name, for every text; shape (n',)."""
+        chosen = np.argmax(decisions, axis=1) if decisions.shape[1] > 1 else (decisions[:, 0] > 0).astype(np.int64)
         return np.asarray(np.array(self.classes)[chosen])
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -9,13 +9,13 @@ import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from tangentlens.data.tokens import Tokens
 from tangentlens.learning.losses import Targets
 from tangentlens.networks.building import build
 from tangentlens.networks.training import train
-from tangentlens.networks.twin import Twin
-from tangentlens.verification.empirical import MEMORY, drift, empirical_ntk
+from tangentlens.verification.empirical import MEMORY, Call, drift, empirical_ntk
 from tangentlens.verification.width_study import Material, Watching
 
 Array = NDArray[np.float64]
@@ -66,20 +66,32 @@ def own_kernel(material: Material, width: int, *, seed: int = 0, device: str = "
     return OwnKernel(width, trained, own, _errors(*joined, steps=material.steps, drifts=np.array(drifts)))
 
 
-def kernel_product(network: Twin, tokens: Tokens, others: Tokens, duals: Array) -> Array:
+def kernel_product(module: nn.Module, tokens: Tokens, others: Tokens, duals: Array, *, call: Call | None = None
+                   ) -> Array:
     """Θ̂ a = J' Jᵀ a on other texts, (N, c) for duals a (n, c), by one backward and one forward derivative.
 
-    No Jacobian is formed: its rows would take a derivative for every text.
+    No Jacobian is formed: its rows would take a derivative for every text. module, call: as in `empirical_ntk`.
     """
-    trained = {name: p for name, p in network.named_parameters() if p.requires_grad}
-    f = network(tokens)
+    whole = _Called(module, call or (lambda network, texts: network(texts)))
+    trained = {name: p for name, p in whole.named_parameters() if p.requires_grad}
+    f = whole(tokens)
     found = torch.autograd.grad(f, list(trained.values()), torch.as_tensor(duals).to(f), allow_unused=True)
     tangents = {name: torch.zeros_like(p) if g is None else g
                 for (name, p), g in zip(trained.items(), found, strict=True)}
     points = {name: p.detach() for name, p in trained.items()}
-    plan = network.plan(network.checked(others))
-    result = torch.func.jvp(lambda p: torch.func.functional_call(network, p, (plan,)), (points,), (tangents,))[1]
+    result = torch.func.jvp(lambda p: torch.func.functional_call(whole, p, (others,)), (points,), (tangents,))[1]
     return np.asarray(result.detach().to("cpu", torch.float64).numpy())
+
+
+class _Called(nn.Module):
+    """A module whose outputs (n, c) are those of `call`, so that its parameters can be exchanged for the call."""
+
+    def __init__(self, module: nn.Module, call: Call) -> None:
+        super().__init__()
+        self.module, self.call = module, call
+
+    def forward(self, tokens: Tokens) -> Tensor:
+        return self.call(self.module, tokens)
 
 
 def descend_with(kernel: Array, rows: Array, targets: Targets, *, learning_rate: float, record: Sequence[int]) -> Array:

@@ -10,6 +10,7 @@ from cases import EXACT, SPARSE, SUMMED, distance, labels_of, random_texts, toke
 import tangentlens as tl
 from tangentlens import CNN, MLP, ElmanRNN, LinearRNN, MatrixVector, SelfAttention
 from tangentlens.errors import OptionError
+from tangentlens.features.patterns import frequent_patterns
 from tangentlens.verification import Probes, network_scores, probes_of
 from tangentlens.verification.probes import DRAWS, texts_of
 
