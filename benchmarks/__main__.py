@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import command_line, in_process, integrator, machine
+from benchmarks import command_line, first_order, in_process, integrator, machine
 from reproduce.sheet import Sheet, save
 
 WIDTH = 158  # columns of the printed tables, if the terminal has fewer
@@ -22,6 +22,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "command_line": lambda data, repeats, say: {"command_line": command_line.sheet(data, repeats, say)},
     "in_process": in_process.sheets,
     "integrator": integrator.sheets,
+    "first_order": first_order.sheets,
 }
 
 

@@ -159,3 +159,23 @@ def curves_picture(curves: Mapping[str, pl.DataFrame], path: Path) -> None:
     figure.supxlabel("epoch", fontsize=9)
     figure.supylabel("mean label score", fontsize=9)
     written(figure, path)
+
+
+@themed
+def language_picture(panels: Mapping[str, tuple[list[str], Any, Any]], path: Path) -> None:
+    """Box plots of label scores of context tokens, for the targets that co-occur most and least; a panel per model."""
+    figure, axes = grid(len(panels), height=2.7, columns=2)
+    figure.set_size_inches(13, figure.get_size_inches()[1])
+    line = {"color": mpl.rcParams["text.color"], "linewidth": 0.8}
+    for axis, (name, (tokens, top, bottom)) in zip(axes, panels.items(), strict=False):
+        for part, shift, style, label in ((top, -0.2, STYLES[0], "most"), (bottom, 0.2, STYLES[1], "least")):
+            drawn = axis.boxplot(list(part), positions=np.arange(len(tokens)) + shift, widths=0.34, patch_artist=True,
+                                 medianprops=line, whiskerprops=line, capprops=line, flierprops={"marker": ""},
+                                 boxprops={"facecolor": style[0], **line})
+            drawn["boxes"][0].set_label(f"10 targets that co-occur {label}")
+        axis.axhline(0, color=mpl.rcParams["text.color"], linewidth=0.5)
+        axis.set_xticks(np.arange(len(tokens)), tokens, fontsize=8, rotation=60)
+        axis.set_title(name, fontsize=9)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=9)
+    figure.supylabel("label score, ÷ standard deviation", fontsize=9)
+    written(figure, path)

@@ -1,0 +1,87 @@
+"""Label scores of a language model at first order: time and memory over the size of the corpus.
+
+Every size is a process of its own: python -m benchmarks.first_order TOKENS ARCHITECTURE. All: python -m benchmarks
+--only first_order
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import tangentlens as tl
+from benchmarks.command_line import ranged
+from benchmarks.processes import measure, spread
+from reproduce.sheet import Row, Sheet, number, text, written
+
+ARCHITECTURES = {"MLP": tl.MLP(), "SelfAttention": tl.SelfAttention(), "MatrixVector": tl.MatrixVector()}
+ALL = "all three"
+TOKENS = (1_000_000, 2_000_000, 4_000_000)
+TYPES, WINDOW = 30_000, 32
+SHOWN = {
+    "architecture": ("architecture", text), "tokens": ("tokens", number(",d")), "pairs": ("pairs", number(",d")),
+    "seconds": ("seconds", written), "peak": ("peak MiB", written), "slope": ("slope", number(".2f")),
+    "state": ("state", text),
+}
+
+
+def corpus_of(tokens: int) -> tl.Corpus:
+    """Film reviews, each drawn as often as any other (again from the first where there are too few)."""
+    reviews = tl.movie_reviews().texts
+    order = np.random.default_rng(0).permutation(len(reviews))
+    chosen = order[np.arange(max(1, tokens // 100)) % len(reviews)]
+    corpus = tl.read_corpus([reviews[row] for row in chosen], lowercase=True, vocabulary_size=TYPES)
+    keep = max(1, int(np.searchsorted(corpus.offsets, tokens, side="right")) - 1)
+    return tl.Corpus(corpus.tokens[:keep], corpus.source)
+
+
+def work(tokens: int, name: str) -> dict[str, Any]:
+    """Counts once; seconds of `first_order` alone, without reading."""
+    contexts = tl.Contexts(corpus_of(tokens), WINDOW)
+    wanted = list(ARCHITECTURES.values()) if name == ALL else ARCHITECTURES[name]
+    started = time.perf_counter()
+    found = tl.first_order(contexts, wanted)
+    seconds = time.perf_counter() - started
+    return {"seconds": seconds, "tokens": len(contexts.corpus.ids), "pairs": sum(one.pairs for one in found)}
+
+
+def sheets(data: Path, repeats: int, say: Callable[[str], None]) -> dict[str, Sheet]:
+    """Every architecture at every size; `data` does not matter."""
+    rows: list[Row] = []
+    for name in (*ARCHITECTURES, ALL):
+        found = [row(name, tokens, repeats, say) for tokens in TOKENS]
+        done = [one for one in found if one["state"] == "ok"]
+        if len(done) > 1:
+            sizes, seconds = ([np.log(one[key]) for one in done] for key in ("tokens", "seconds_median"))
+            found[-1]["slope"] = float(np.polyfit(sizes, seconds, 1)[0])
+        rows += found
+    return {"first_order": Sheet("Label scores of a language model at first order", rows, SHOWN, (
+        f"Film reviews, resampled where they are too few; {TYPES:,} types at most, window {WINDOW}. {repeats} "
+        "processes each: median (least–largest). seconds: first_order alone; peak: the whole process, reading included. slope: "
+        "of log seconds over log tokens. all three share the counts they have in common; pairs: summed over them.",))}
+
+
+def row(name: str, tokens: int, repeats: int, say: Callable[[str], None]) -> dict[str, Any]:
+    """One architecture at one size, in processes of its own."""
+    runs, peaks = [], []
+    for repeat in range(repeats):
+        say(f"{name}, {tokens:,} tokens (run {repeat + 1} of {repeats})")
+        run = measure([sys.executable, "-m", "benchmarks.first_order", str(tokens), name])
+        if run.status:
+            why = (run.errors.strip().splitlines() or ["no message"])[-1]
+            return {"architecture": name, "tokens": tokens, "state": f"exit {run.status}: {why}"}
+        runs.append(json.loads(run.output.splitlines()[-1]))
+        peaks.append(run.peak)
+    seconds = spread([run["seconds"] for run in runs])
+    return {"architecture": name, **runs[0], "seconds": ranged(seconds, ".1f"), "seconds_median": seconds[0],
+            "peak": ranged(spread(peaks), ",.0f"), "peak_median": spread(peaks)[0], "state": "ok"}
+
+
+if __name__ == "__main__":
+    print(json.dumps(work(int(sys.argv[1]), sys.argv[2])))
