@@ -31,6 +31,7 @@ from tangentlens.kernels import (
     spectra,
     trends,
 )
+from tangentlens.languages import language
 from tangentlens.learning import Batches
 from tangentlens.predictions import (
     FirstOrder,
@@ -58,8 +59,8 @@ __all__ = [
     "CNN", "MLP", "Architecture", "Audit", "Batches", "Contexts", "Corpus", "ElmanRNN", "Family", "Features",
     "FirstOrder", "LanguageModel", "LinearRNN", "MatrixVector", "Negations", "SelfAttention", "Texts", "Tokens",
     "Trajectory", "Vocabulary", "at_first_order", "audit", "bias_sources", "bias_split", "contrary", "first_order",
-    "interaction_share", "interactions", "learn", "learn_next", "learning_order", "load", "movie_reviews", "negations",
-    "perplexities", "prior_variance", "read_corpus", "read_texts", "responses", "small_reviews", "spectra",
+    "interaction_share", "interactions", "language", "learn", "learn_next", "learning_order", "load", "movie_reviews",
+    "negations", "perplexities", "prior_variance", "read_corpus", "read_texts", "responses", "small_reviews", "spectra",
     "spectrum_page", "split", "tokenize", "trends",
 ]
 

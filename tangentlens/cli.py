@@ -18,15 +18,17 @@ from rich.text import Text
 
 from tangentlens import __version__
 from tangentlens.audit import audit
-from tangentlens.data import Texts, movie_reviews, read_texts, small_reviews
+from tangentlens.data import Texts, movie_reviews, read_corpus, read_texts, small_reviews
 from tangentlens.data.reading import UNLABELLED
 from tangentlens.errors import OutputError, TangentLensError
 from tangentlens.kernels import ARCHITECTURES, spectra
 from tangentlens.kernels.comparing import varied
 from tangentlens.kernels.parsing import parse_architecture
-from tangentlens.options import audit_options, reading_options, training_options
+from tangentlens.languages import language
+from tangentlens.options import audit_options, language_options, reading_options, training_options
 from tangentlens.report import print_report, print_spectra, spectrum_page
 from tangentlens.report.files import staged
+from tangentlens.report.language_terminal import print_language
 from tangentlens.report.wording import visible
 from tangentlens.verifying import Verification, kept
 
@@ -43,6 +45,7 @@ def cli(context: click.Context) -> None:
     tangentlens demo                                     the main job on 33,530 movie reviews
     tangentlens audit reviews.csv --text text --label label --output out
     tangentlens verify reviews.csv --output out          the same, beside networks that are really trained
+    tangentlens language corpus.txt --output out         which next tokens a language model learns first
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
@@ -105,6 +108,30 @@ def spectrum_command(architectures: tuple[str, ...], vary: tuple[str, ...], outp
             print_spectra(chosen, _Console())
             if output:
                 click.echo(f"\nOpen {visible(output)} in a browser.")
+
+
+@cli.command("language")
+@click.argument("file", metavar="FILE")
+@language_options
+def language_command(file: str, *, architectures: tuple[str, ...], output: str, time: str, quiet: bool, as_json: bool,
+                     window: int, sample: int, memory: float | None, seed: int, **reading: Any) -> None:
+    """Which next tokens does each context token and n-gram of FILE (plain text) call for, at the start of learning?"""
+    chosen = [parse_architecture(text, ARCHITECTURES) for text in architectures] or None
+    moment = _number(time, "--time", "best")
+    console = Console(stderr=True, quiet=quiet)
+    with _warnings_as_lines(quiet), staged(output) as stage, console.status("reading") as status:
+        found = language(read_corpus(file, **reading), chosen, window=window, time=moment, sample=sample, memory=memory,
+                         seed=seed, announce=lambda line: console.print(Text(visible(line)), soft_wrap=True),
+                         progress=lambda line: status.update(visible(line)))
+        status.update("writing")
+        found.write(stage)
+    with _printing(output):
+        if as_json:
+            click.echo(found.to_json())
+        elif not quiet:
+            print_language(found, _Console())
+            click.echo(f"\nOpen {visible(os.path.join(output, 'language.html'))} in a browser; the pairs are in "
+                       "pairs.parquet, every setting in run.json.")
 
 
 @cli.command("demo")

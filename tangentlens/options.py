@@ -7,6 +7,7 @@ from collections.abc import Callable
 import click
 
 from tangentlens.audit import DEFAULT_ARCHITECTURES
+from tangentlens.data.corpus import DOCUMENTS
 from tangentlens.kernels import ARCHITECTURES, describe
 
 Command = Callable[..., None]
@@ -71,6 +72,33 @@ def training_options(command: Command) -> Command:
                      help="Features of each family to compare: the most frequent ones."),
         click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True,
                      help="Where networks are trained."),
+    ])
+
+
+def language_options(command: Command) -> Command:
+    """What `language` reads, counts and writes."""
+    count = click.IntRange(min=1)
+    return _with(command, [
+        click.option("--architecture", "-a", "architectures", multiple=True, metavar="NAME[:KEY=VALUE,…]",
+                     help="An architecture; repeatable.  [default: MLP, SelfAttention, MatrixVector]"),
+        click.option("--output", "-o", default="language-output", show_default=True, metavar="DIR",
+                     help="Folder for language.html, pairs.parquet and run.json."),
+        click.option("--window", type=count, default=32, show_default=True, metavar="N", help="Tokens of a context."),
+        click.option("--documents", type=click.Choice(DOCUMENTS), default="blocks", show_default=True,
+                     help="How FILE is cut; ptb: as Penn Treebank and WikiText files."),
+        click.option("--tokenizer", default="words", show_default=True, metavar="words|whitespace|characters|FILE",
+                     help="How documents are cut; FILE is any tokenizer.json."),
+        click.option("--lowercase", is_flag=True, help="Lower-case every document first."),
+        click.option("--vocabulary-size", type=int, metavar="N", help="Only the N most frequent types are known."),
+        click.option("--min-count", default=1, show_default=True, help="Rarer tokens count as unknown."),
+        click.option("--time", default="best", show_default=True, metavar="T|best", help="Of the label scores."),
+        click.option("--sample", type=count, default=2000, show_default=True, metavar="N",
+                     help="Held-out contexts that perplexities are measured on."),
+        click.option("--memory", type=float, metavar="GB", help="That may be used.  [default: 4/5 of what is free]"),
+        click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N",
+                     help="Of the split and the sample."),
+        click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors."),
+        click.option("--json", "as_json", is_flag=True, help="Print run.json instead of the summary."),
     ])
 
 

@@ -110,15 +110,17 @@ class LanguageModel:
             found[low:low + size] = logits[np.arange(len(part)), own] + np.log(self.outputs.share[part.targets])
         return found
 
-    def context(self, text: str) -> Tokens:
-        """A typed context, cut as the corpus was; of a long one, the last `window` tokens."""
+    def context(self, text: str | Tokens) -> Tokens:
+        """A typed context, cut as the corpus was; of a long one, the last `window` tokens. Tokens stay as they are."""
+        if isinstance(text, Tokens):
+            return text
         tokens = tokenize([text], vocabulary=self.vocabulary)
         if self.contexts.window is None or len(tokens.ids) <= self.contexts.window:
             return tokens
         ids = tokens.ids[-self.contexts.window:]
         return Tokens(ids, np.array([0, len(ids)]), self.vocabulary)
 
-    def next_token(self, text: str, most: int = 10) -> pl.DataFrame:
+    def next_token(self, text: str | Tokens, most: int = 10) -> pl.DataFrame:
         """The likeliest next tokens after a text: token, probability, unigram (their probability anywhere)."""
         logits = log_softmax(self.logits(self.context(text))[0])
         probability = np.exp(logits)[self.outputs.class_of] * self.outputs.share
@@ -126,7 +128,7 @@ class LanguageModel:
         unigram = pl.Series("unigram", self.contexts.unigram)
         return table.with_columns(unigram).sort("probability", descending=True, maintain_order=True).head(most)
 
-    def explain(self, text: str, target: str) -> Explanation:
+    def explain(self, text: str | Tokens, target: str) -> Explanation:
         """The logit of a target after a text as a sum over the features of the text. Raises DataError."""
         output = int(self.outputs.class_of[self._id(target)])
         tokens = self.context(text)

@@ -41,3 +41,16 @@ function strongest(rows, label, each) {
   return labels.flatMap((one) =>
     rows.filter((row) => row.class === one).sort((a, b) => size(b) - size(a)).slice(0, each));
 }
+
+const COLUMNS = [
+  { key: "feature", title: "Feature", text: true },
+  { key: "family", title: "Family", text: true },
+  { key: "class", title: "Class", text: true },
+  { key: "score", title: "Label score", show: signed, value: (row) => row.score },
+  { key: "count", title: "Count", show: figure, value: (row) => row.count },
+  { key: "count_in_class", title: "In its class", show: figure, value: (row) => row.count_in_class },
+  { key: "share", title: "In its class, %", show: percent, value: inClass },
+  { key: "half_step", title: "Half time", show: figure, value: (row) => row.half_step },
+];
+const SEARCHED = ["feature", "family"];
+const ROWS = "features";

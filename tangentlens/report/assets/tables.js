@@ -1,16 +1,6 @@
 "use strict";
-// The sortable, searchable table of features of one architecture.
+// A sortable, searchable table of one architecture. The page says what it holds: COLUMNS, SEARCHED, ROWS, fits.
 
-const COLUMNS = [
-  { key: "feature", title: "Feature", text: true },
-  { key: "family", title: "Family", text: true },
-  { key: "class", title: "Class", text: true },
-  { key: "score", title: "Label score", show: signed, value: (row) => row.score },
-  { key: "count", title: "Count", show: figure, value: (row) => row.count },
-  { key: "count_in_class", title: "In its class", show: figure, value: (row) => row.count_in_class },
-  { key: "share", title: "In its class, %", show: percent, value: inClass },
-  { key: "half_step", title: "Half time", show: figure, value: (row) => row.half_step },
-];
 const PAGE = 15;
 
 /** Fills the table in `panel` and returns a function that shows a choice of class and kind. */
@@ -55,10 +45,10 @@ function headings(line, state, draw) {
 function drawTable(panel, rows, state) {
   const word = state.word.toLowerCase();
   const found = rows.filter((row) => fits(row, state.choice) &&
-    (row.feature.toLowerCase().includes(word) || row.family.toLowerCase().includes(word)));
+    SEARCHED.some((key) => row[key].toLowerCase().includes(word)));
   const sorted = state.key === null ? found : ordered(found, state);
   panel.querySelector(".top tbody").replaceChildren(...sorted.slice(0, state.shown).map(lineOf));
-  panel.querySelector(".matches").textContent = `${figure(found.length)} of ${figure(rows.length)} features`;
+  panel.querySelector(".matches").textContent = `${figure(found.length)} of ${figure(rows.length)} ${ROWS}`;
   const more = panel.querySelector(".more");
   more.hidden = sorted.length <= state.shown;
   more.textContent = `Show all ${figure(sorted.length)}`;
