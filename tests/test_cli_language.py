@@ -43,7 +43,7 @@ def test_quiet_and_json(run, tmp_path):
     (b" \n\n ", [], "empty"),
     (b"word", [], "one token"),
     (TEXT.encode(), ["--window", "400"], "longer than the longest context"),
-    (TEXT.encode(), ["--window", "4", "--memory", "0.000001"], "may be used"),
+    (TEXT.encode(), ["--window", "4", "--memory", "0.0000001"], "may be used"),
     (TEXT.encode(), ["--time", "soon"], "--time"),
     (TEXT.encode(), ["--time", "-1"], "positive"),
     (TEXT.encode(), ["--vocabulary-size", "1"], "at least 2"),

@@ -27,7 +27,8 @@ def print_language(answer: LanguageAnswer, console: Console) -> None:
         _line(console, compared)
     window = f"the {corpus.window} tokens before" if corpus.window else "all tokens before"
     _line(console, f"{figure(corpus.tokens)} tokens in {figure(corpus.documents)} documents, "
-                   f"{figure(corpus.types)} types, {figure(corpus.contexts)} contexts ({window}), {figure(corpus.held_out)} tokens held out")
+                   f"{figure(corpus.types)} types, {figure(corpus.contexts)} contexts ({window}), "
+                   f"{figure(corpus.held_out)} tokens held out")
     if answer.perplexities.height:
         table = _table("Perplexity on held-out text (chosen: time or weight)", ["model"],
                        ["perplexity", "nats", "chosen", "contexts"])
