@@ -21,7 +21,7 @@ def print_language(answer: LanguageAnswer, console: Console) -> None:
     """
     corpus, first = answer.corpus, answer.architectures[0]
     _line(console, f"What next-token networks learn first from {corpus.source}", "bold")
-    told = "; ".join(f'after "{row["feature"]}" expect "{row["target"]}"' for row in words.leading(first))
+    told = "; ".join(f'"{row["feature"]}" in the context calls for "{row["target"]}"' for row in words.leading(first))
     _line(console, f"Beyond how frequent each token is, {first.name} learns first: {told}.")
     if compared := words.compared(answer):
         _line(console, compared)

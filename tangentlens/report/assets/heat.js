@@ -15,7 +15,7 @@ function heatChart(width, answer) {
   };
   const title = (row) => `${row.feature} → ${row.target}\nbeyond unigram ${signed(row.beyond)}\n${figure(row.lift)} times chance`;
   return Plot.plot({
-    ...IDENTITY, width: margin + cell * top.length + 4, height: high * left.length + 92,
+    ...IDENTITY, style: { fontSize: `${Math.min(11, cell)}px` }, width: margin + cell * top.length + 4, height: high * left.length + 92,
     marginLeft: margin, marginTop: 86, marginRight: 4, marginBottom: 6, padding: 0.06,
     x: { domain: top, axis: "top", label: null, tickRotate: -90, tickSize: 0, tickFormat: (text) => cut(text, 11) },
     y: { domain: left, label: null, tickSize: 0, tickFormat: (text) => cut(text, width < 600 ? 10 : 17) },
