@@ -63,8 +63,9 @@ def sheets(data: Path, repeats: int, say: Callable[[str], None]) -> dict[str, Sh
         rows += found
     return {"first_order": Sheet("Label scores of a language model at first order", rows, SHOWN, (
         f"Film reviews, resampled where they are too few; {TYPES:,} types at most, window {WINDOW}. {repeats} "
-        "processes each: median (least–largest). seconds: first_order alone; peak: the whole process, reading included. slope: "
-        "of log seconds over log tokens. all three share the counts they have in common; pairs: summed over them.",))}
+        "processes each: median (least–largest). seconds: first_order alone; peak: the whole process, reading "
+        "included. slope: of log seconds over log tokens. all three share the counts they have in "
+        "common; pairs: summed over them.",))}
 
 
 def row(name: str, tokens: int, repeats: int, say: Callable[[str], None]) -> dict[str, Any]:

@@ -42,9 +42,9 @@ TRAINED = {
 NOTES = (
     "Label score of a trained network: centred logits after the context of that one token, after training minus "
     "before, less that of tokens that never occurred; mean over seeds. Predictions: the same of the predicted "
-    "model, which starts from the unigram. Share: Spearman correlation ÷ ceiling (docs/theory.md, eq. 67). "
-    "Interval: bootstrap over context tokens.",
-    "MLP, first order also is SelfAttention, MatrixVector with residual=True and LinearRNN with pooling=mean: their "
+    "model, from the unigram (what a token says beyond it) or from equal outputs, as the networks begin. "
+    "Share: Spearman correlation ÷ ceiling (docs/theory.md, eq. 67). Interval: bootstrap over context tokens.",
+    "MLP at first order ranks as SelfAttention, MatrixVector(residual=True) and LinearRNN(pooling=mean) do: their "
     "single tokens count 1 / L alike. LinearRNN last: lag 0 only, n-grams of one token. learned: softmax dynamics in "
     f"mini-batches to time {LEARNED:g}, fixed beforehand.",
 )
@@ -52,9 +52,9 @@ BOX_NOTE = (
     f"Most and least: {MOST} targets each among those seen {SEEN} times or more. lift: by (count + ½) / (expected "
     "count + ½) in the window, if token and target were independent; count: by the count itself, as in the paper. "
     "Response, beyond: response less that of a token that never occurred; whole: the response itself, "
-    "the prediction from equal outputs. ordered: the median of the most co-occurring is the higher one; signs: it is also above 0, and the other "
-    "below. At first order the MLP's score is a weighted count beyond the expected one, so that its own rows are no "
-    "test: those of the trained networks are."
+    "the prediction from equal outputs. ordered: the median of the most co-occurring is the higher one; signs: it is "
+    "also above 0, and the other below. The MLP's score at first order is a weighted count beyond the expected "
+    "one, so that its own rows are no test: those of the trained networks are."
 )
 TRAINED_NOTE = "Perplexity over the last epoch while it runs, and on the held-out pieces at the end; means over seeds."
 
@@ -88,16 +88,20 @@ def counted(contexts: tl.Contexts, asked: NDArray[np.int64]) -> Counted:
 
 
 def models(contexts: tl.Contexts) -> dict[str, tl.LanguageModel]:
-    """The predictions, by name: at first order, and after the dynamics of the softmax loss."""
+    """The predictions by name: at first order and after the dynamics of the softmax loss, from the unigram and from
+    equal outputs, as the trained networks begin.
+    """
     near = tl.LinearRNN(pooling="last", max_order=1)
     mean, last = tl.first_order(contexts, (tl.MLP(), near))
     filled = contexts[contexts.lengths > 0]
-    return {
-        "MLP, first order": tl.at_first_order(mean, 1.0),
-        "LinearRNN last, first order": tl.at_first_order(last, 1.0),
-        **{f"{name}, learned": tl.learn_next(filled, network, time=LEARNED, batches=tl.Batches(256))
-           for name, network in (("MLP", tl.MLP()), ("LinearRNN last", near))},
-    }
+    found = {}
+    for start, ending in (("unigram", ""), ("uniform", ", from equal outputs")):
+        for name, first in (("MLP", mean), ("LinearRNN last", last)):
+            found[f"{name}, first order{ending}"] = tl.at_first_order(first, 1.0, start)
+        for name, network in (("MLP", tl.MLP()), ("LinearRNN last", near)):
+            found[f"{name}, learned{ending}"] = tl.learn_next(filled, network, time=LEARNED, start=start,
+                                                              batches=tl.Batches(256))
+    return found
 
 
 def asked_of(model: tl.LanguageModel, asked: NDArray[np.int64]) -> tuple[Array, Array]:

@@ -170,7 +170,7 @@ def language_picture(panels: Mapping[str, tuple[list[str], Any, Any]], path: Pat
     for axis, (name, (tokens, top, bottom)) in zip(axes, panels.items(), strict=False):
         for part, shift, style, label in ((top, -0.2, STYLES[0], "most"), (bottom, 0.2, STYLES[1], "least")):
             drawn = axis.boxplot(list(part), positions=np.arange(len(tokens)) + shift, widths=0.34, patch_artist=True,
-                                 medianprops=line, whiskerprops=line, capprops=line, flierprops={"marker": ""},
+                                 medianprops=line, whiskerprops=line, capprops=line, showfliers=False,
                                  boxprops={"facecolor": style[0], **line})
             drawn["boxes"][0].set_label(f"10 targets that co-occur {label}")
         axis.axhline(0, color=mpl.rcParams["text.color"], linewidth=0.5)
