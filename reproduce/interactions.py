@@ -4,7 +4,7 @@ Networks are trained on SST and asked for the interactions I(a, b) of its most f
 interactions in what decides the texts of dev, and for their tokens' effects; each beside the prediction.
 
 Command: python -m reproduce.interactions [--data ../shared/data/sst] [--output reproduce/results] [--rows 6920]
-         [--width 512] [--seeds 8] [--work FOLDER]
+         [--width 256] [--seeds 8] [--work FOLDER]
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def rms(values: Array) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parses, trains, prints and saves."""
-    parser = parser_of("interactions", rows=6920, width=512, seeds=8)
+    parser = parser_of("interactions", rows=6920, width=256, seeds=8)
     options = parser.parse_args(arguments)
     train, dev, _ = load(options.data, options.rows)
     count = np.bincount(train.tokens.ids, minlength=len(train.tokens.vocabulary))

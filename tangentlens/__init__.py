@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import Any
 
 from tangentlens.audit import Audit, audit, load
+from tangentlens.comparing import compare
 from tangentlens.data import (
     Negations,
     Texts,
@@ -46,8 +47,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CNN", "MLP", "Architecture", "Audit", "ElmanRNN", "Family", "Features", "LinearRNN", "MatrixVector", "Negations",
-    "SelfAttention", "Texts", "Tokens", "Trajectory", "Vocabulary", "audit", "bias_sources", "bias_split", "contrary",
-    "interaction_share", "interactions", "learn", "learning_order", "load", "movie_reviews", "negations",
+    "SelfAttention", "Texts", "Tokens", "Trajectory", "Vocabulary", "audit", "bias_sources", "bias_split", "compare",
+    "contrary", "interaction_share", "interactions", "learn", "learning_order", "load", "movie_reviews", "negations",
     "prior_variance", "read_texts", "responses", "small_reviews", "spectra", "spectrum_page", "split", "tokenize",
     "trends",
 ]
