@@ -62,9 +62,9 @@ def bias_split(architecture: Architecture, trajectory: Trajectory, tokens: Token
 def bias_sources(architecture: Architecture, trajectory: Trajectory, *, step: int = -1) -> tuple[Array, Array]:
     """The net push of all texts, and what text length adds: arrays (c,) that sum to the bias f(□) (eq. 72).
 
-    f(□) = Σ_i k_i a_i, k_i being the bias part of Θ(□, x_i), with mean k̄ over the training texts. The net push k̄ Σ_i a_i
-    is at first what the classes' sizes do; later also what other features leave to be corrected. Σ_i (k_i − k̄) a_i is
-    what texts of different length (or number of full windows) do.
+    f(□) = Σ_i k_i a_i, k_i being the bias part of Θ(□, x_i), with mean k̄ over the training texts. The net push
+    k̄ Σ_i a_i is at first what the classes' sizes do; later also what other features leave to be corrected.
+    Σ_i (k_i − k̄) a_i is what texts of different length (or number of full windows) do.
     """
     vocabulary = _vocabulary(trajectory.features)
     blank = Tokens.from_ids([[-1] * least_length(architecture)], vocabulary=vocabulary)
