@@ -147,9 +147,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for sheet in sheets.values():
         sheet.print(Console())
     save(sheets, options.output, "interactions", command=command_of(parser, options))
+    drawn = [one for one in found if rms(pairs_of(one.predicted)) > ROUNDING * rms(effects_of(one.predicted))]
     interactions_picture({describe(one.architecture): pl.DataFrame({
-        "predicted": pairs_of(one.predicted), "trained": pairs_of(one.mean)}) for one in found
-        if rms(pairs_of(one.predicted)) > ROUNDING * rms(effects_of(one.predicted))}, options.output / "interactions.png")
+        "predicted": pairs_of(one.predicted), "trained": pairs_of(one.mean)}) for one in drawn},
+        options.output / "interactions.png")
 
 
 if __name__ == "__main__":
