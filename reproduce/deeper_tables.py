@@ -95,7 +95,8 @@ def agreement(study: Study, prediction: Told, record: int = 0) -> Row:
         return np.mean(np.sign(interactions_of(answers, record)) == signs)
 
     row |= correlated("interactions", interactions_of, prediction, study.trained, record)
-    return row | {"signs": float(same(study.trained.mean)), "signs_interval": ranged(*study.trained.interval(same))}
+    low, high = np.clip(study.trained.interval(same), 0, 1)
+    return row | {"signs": float(same(study.trained.mean)), "signs_interval": ranged(low, high)}
 
 
 def correlated(name: str, part: Part, prediction: Told, trained: Told, record: int) -> Row:
