@@ -50,13 +50,13 @@ PAIRS = {
 }
 SOURCES = {
     "network": ("network", text), "positive": ("positive\ntexts", number(".0%")), "bias": ("f(□)", number(".3f")),
-    "classes": ("from\nclasses", number(".3f")), "lengths": ("from\nlengths", number(".3f")),
+    "classes": ("net push\nof all texts", number(".3f")), "lengths": ("of text\nlengths", number(".3f")),
     "share": ("bias\nshare", number(".3f")), "flipped": ("sign\nflipped", number(".1%")),
 }
 PAIR_NOTE = ("size: root mean square over tokens of the difference of responses. Intervals: bootstrap over tokens and "
              "seeds.")
-SOURCE_NOTE = ("Learned to a training loss 20 % below that of the best constant answer. f(□) = from classes + from "
-               "lengths, exactly (docs/theory.md, eq. 72).")
+SOURCE_NOTE = ("Learned to a training loss 20 % below that of the best constant answer. f(□) = net push of all texts + "
+               "what their lengths do, exactly (docs/theory.md, eq. 72).")
 
 
 @dataclass(frozen=True)

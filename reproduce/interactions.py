@@ -4,7 +4,7 @@ Networks are trained on SST and asked for the interactions I(a, b) of its most f
 interactions in what decides the texts of dev, and for their tokens' effects; each beside the prediction.
 
 Command: python -m reproduce.interactions [--data ../shared/data/sst] [--output reproduce/results] [--rows 6920]
-         [--width 512] [--seeds 8] [--work FOLDER]
+         [--width 256] [--seeds 16] [--work FOLDER]
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def rms(values: Array) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parses, trains, prints and saves."""
-    parser = parser_of("interactions", rows=6920, width=512, seeds=8)
+    parser = parser_of("interactions", rows=6920, width=256, seeds=16)
     options = parser.parse_args(arguments)
     train, dev, _ = load(options.data, options.rows)
     count = np.bincount(train.tokens.ids, minlength=len(train.tokens.vocabulary))
@@ -147,9 +147,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for sheet in sheets.values():
         sheet.print(Console())
     save(sheets, options.output, "interactions", command=command_of(parser, options))
+    drawn = [one for one in found if rms(pairs_of(one.predicted)) > ROUNDING * rms(effects_of(one.predicted))]
     interactions_picture({describe(one.architecture): pl.DataFrame({
-        "predicted": pairs_of(one.predicted), "trained": pairs_of(one.mean)}) for one in found
-        if rms(pairs_of(one.predicted)) > 0}, options.output / "interactions.png")
+        "predicted": pairs_of(one.predicted), "trained": pairs_of(one.mean)}) for one in drawn},
+        options.output / "interactions.png")
 
 
 if __name__ == "__main__":

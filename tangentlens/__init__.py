@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import Any
 
 from tangentlens.audit import Audit, audit, load
+from tangentlens.comparing import compare
 from tangentlens.data import (
     Contexts,
     Corpus,
@@ -58,10 +59,10 @@ __version__ = "0.1.0"
 __all__ = [
     "CNN", "MLP", "Architecture", "Audit", "Batches", "Contexts", "Corpus", "ElmanRNN", "Family", "Features",
     "FirstOrder", "LanguageModel", "LinearRNN", "MatrixVector", "Negations", "SelfAttention", "Texts", "Tokens",
-    "Trajectory", "Vocabulary", "at_first_order", "audit", "bias_sources", "bias_split", "contrary", "first_order",
-    "interaction_share", "interactions", "language", "learn", "learn_next", "learning_order", "load", "movie_reviews",
-    "negations", "perplexities", "prior_variance", "read_corpus", "read_texts", "responses", "small_reviews", "spectra",
-    "spectrum_page", "split", "tokenize", "trends",
+    "Trajectory", "Vocabulary", "at_first_order", "audit", "bias_sources", "bias_split", "compare", "contrary",
+    "first_order", "interaction_share", "interactions", "language", "learn", "learn_next", "learning_order", "load",
+    "movie_reviews", "negations", "perplexities", "prior_variance", "read_corpus", "read_texts", "responses",
+    "small_reviews", "spectra", "spectrum_page", "split", "tokenize", "trends",
 ]
 
 

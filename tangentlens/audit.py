@@ -29,11 +29,12 @@ from tangentlens.predictions import Trajectory, learn
 from tangentlens.predictions.strongest import Strongest, strongest
 from tangentlens.report import ArchitectureAnswer, Report, VerifiedAnswer, write_page
 from tangentlens.report.answers import answer, glance
+from tangentlens.report.comparison import compared_result, compared_table
 from tangentlens.report.files import explained, staged
 from tangentlens.report.notes import notes_on
 from tangentlens.report.page import render
 from tangentlens.report.results import as_json, result
-from tangentlens.report.state import State, read_state, read_verified
+from tangentlens.report.state import State, read_compared, read_state, read_verified
 from tangentlens.report.verified import errors_table, scores_table, verified_result
 
 Progress = Callable[[str], None]
@@ -61,8 +62,9 @@ class Audit:
         write_page(self.content, path)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Writes audit.html, scores.parquet, run.json and state.npz, all or none, and once networks have been trained
-        (see `verified`) verified.parquet and verified-errors.parquet. Raises OutputError.
+        """Writes audit.html, scores.parquet, run.json and state.npz, all or none; of a comparison (see `compare`)
+        compared.parquet too, and once networks have been trained (see `verified`) verified.parquet and
+        verified-errors.parquet. Raises OutputError.
         """
         with staged(folder) as stage:
             self.write(stage)
@@ -75,15 +77,19 @@ class Audit:
             if self.content.verified:
                 scores_table(self.content.verified).write_parquet(stage / "verified.parquet")
                 errors_table(self.content.verified).write_parquet(stage / "verified-errors.parquet")
+            if self.content.compared:
+                compared_table(self.content.compared).write_parquet(stage / "compared.parquet")
             State(self.tokens, self.architectures, self.trajectories, self.content).write(stage / "state.npz")
             (stage / "run.json").write_bytes(f"{self.to_json()}\n".encode("utf-8", "backslashreplace"))
 
     def summary(self) -> dict[str, Any]:
         """What run.json holds: every setting, versions, the data's fingerprint, and the main results."""
         content = self.content
-        verified = {"verified": [verified_result(answered) for answered in content.verified]}
+        more = compared_result(content) if content.compared else {}
+        if content.verified:
+            more["verified"] = [verified_result(answered) for answered in content.verified]
         return content.settings | {"results": [result(answered) for answered in content.architectures],
-                                   "notes": list(content.notes)} | (verified if content.verified else {})
+                                   "notes": list(content.notes)} | more
 
     def to_json(self) -> str:
         """The summary as JSON text; numbers that are not finite become null."""
@@ -117,7 +123,7 @@ def _load_audit(folder: Path) -> Audit:
         answers.append(answer(architecture, trajectory, found, seconds=seconds, spectrum=architecture.spectrum()))
         tables.append(_named(found.scores, architecture))
     content = Report(about["title"], data, tuple(answers), tuple(about["notes"]), about["settings"],
-                     read_verified(about))
+                     read_verified(about), read_compared(about))
     return Audit(content, tuple(architectures), tuple(trajectories), tokens, pl.concat(tables))
 
 
@@ -176,8 +182,13 @@ def audit(texts: Texts, architectures: Sequence[Architecture] | None = None, *, 
     >>> "imax" in found.table.top_k(2, by="score")["feature"]  # the planted shortcut
     True
     """
+    return audited(texts, choose(architectures), progress=progress, settings=settings)[0]
+
+
+def audited(texts: Texts, chosen: tuple[Architecture, ...], *, progress: Progress | None, settings: dict[str, Any]
+            ) -> tuple[Audit, Material]:
+    """The audit, and the tokenised texts that it was made from: for jobs that go on from there."""
     options = Settings.named(settings)
-    chosen = choose(architectures)
     names = [describe(architecture) for architecture in chosen]
     if not isinstance(texts, Texts):
         raise DataError(f"audit needs Texts, not a {type(texts).__name__}; make them with tl.read_texts(texts, labels)")
@@ -196,13 +207,13 @@ def audit(texts: Texts, architectures: Sequence[Architecture] | None = None, *, 
         answers.append(answered)
         tables.append(_named(table, architecture))
     for line in heard:
-        warnings.warn(line, stacklevel=2)
+        warnings.warn(line, stacklevel=3)
     data = glance(texts, material.tokens, material.held_tokens, tokenizer=plain(options.tokenizer),
                   training_rows=material.rows[0], validation_rows=material.rows[1])
     about = _about(texts, options, chosen, clock.perf_counter() - started)
     notes = (*heard, *notes_on(texts, material.tokens, len(material.held), zip(chosen, trajectories, strict=True)))
     content = Report(f"What networks learn from {texts.source}", data, tuple(answers), notes, about)
-    return Audit(content, chosen, tuple(trajectories), material.tokens, pl.concat(tables))
+    return Audit(content, chosen, tuple(trajectories), material.tokens, pl.concat(tables)), material
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from rich.console import Console
 from rich.text import Text
 
 from tangentlens import __version__
-from tangentlens.audit import audit
+from tangentlens.audit import Audit, audit
+from tangentlens.comparing import compare
 from tangentlens.data import Texts, movie_reviews, read_corpus, read_texts, small_reviews
 from tangentlens.data.reading import UNLABELLED
 from tangentlens.errors import OutputError, TangentLensError
@@ -25,8 +26,14 @@ from tangentlens.kernels import ARCHITECTURES, spectra
 from tangentlens.kernels.comparing import varied
 from tangentlens.kernels.parsing import parse_architecture
 from tangentlens.languages import language
-from tangentlens.options import audit_options, language_options, reading_options, training_options
-from tangentlens.report import print_report, print_spectra, spectrum_page
+from tangentlens.options import (
+    audit_options,
+    comparison_options,
+    language_options,
+    reading_options,
+    training_options,
+)
+from tangentlens.report import print_comparison, print_report, print_spectra, spectrum_page
 from tangentlens.report.files import staged
 from tangentlens.report.language_terminal import print_language
 from tangentlens.report.wording import visible
@@ -44,7 +51,8 @@ def cli(context: click.Context) -> None:
     \b
     tangentlens demo                                     the main job on 33,530 movie reviews
     tangentlens audit reviews.csv --text text --label label --output out
-    tangentlens verify reviews.csv --output out          the same, beside networks that are really trained
+    tangentlens compare reviews.csv                      which architecture for your data, and why
+    tangentlens verify reviews.csv --output out          the audit, beside networks that are really trained
     tangentlens language corpus.txt --output out         which next tokens a language model learns first
     """
     if context.invoked_subcommand is None:
@@ -57,6 +65,23 @@ def cli(context: click.Context) -> None:
 def audit_command(**options: Any) -> None:
     """Which features will each architecture learn from FILE (csv, tsv, jsonl or parquet), how strongly, and when?"""
     _run(**_reader(**options))
+
+
+@cli.command("compare")
+@reading_options
+@comparison_options
+def compare_command(**options: Any) -> None:
+    """Which architecture for FILE, and why? Audits several, and sets them side by side.
+
+    A verdict in words: which of them is ahead on held-out texts, and whether by more than chance; the n-grams of FILE
+    that say the opposite of their words, and which architectures read them; what the bias does to single tokens; what
+    is learned first. Writes compared.parquet too.
+
+    \b
+    tangentlens compare reviews.csv
+    tangentlens compare reviews.csv -a MLP -a MLP:activation=tanh -a CNN:kernel_size=2
+    """
+    _run(**_reader(**options), job=compare)
 
 
 @cli.command("verify")
@@ -151,7 +176,8 @@ def _reader(*, file: str, text: str, label: str, text_b: str | None, on_bad_row:
 
 
 def _run(read: Callable[[], Texts], *, architectures: tuple[str, ...], output: str, sample: int | None, quiet: bool,
-         as_json: bool, verification: Verification | None = None, **settings: Any) -> None:
+         as_json: bool, job: Callable[..., Audit] = audit, verification: Verification | None = None, **settings: Any
+         ) -> None:
     """Reads, audits, trains networks where that is wanted, writes, prints."""
     chosen = [parse_architecture(text, ARCHITECTURES) for text in architectures] or None
     settings["time"] = _number(settings["time"], "--time", "best")
@@ -167,7 +193,7 @@ def _run(read: Callable[[], Texts], *, architectures: tuple[str, ...], output: s
                 status.update("timing a few steps of training")
                 line = verification.announced(texts, chosen, settings)
                 console.print(Text(visible(line)), soft_wrap=True)
-            found = audit(texts, chosen, progress=lambda line: status.update(visible(line)), **settings)
+            found = job(texts, chosen, progress=lambda line: status.update(visible(line)), **settings)
         if verification and folder:
             found = verification.trained(found, texts, settings, folder=folder, console=console)
         with console.status("writing"):
@@ -176,9 +202,10 @@ def _run(read: Callable[[], Texts], *, architectures: tuple[str, ...], output: s
         if as_json:
             click.echo(found.to_json())
         elif not quiet:
-            print_report(found.content, _Console())
+            (print_comparison if found.content.compared else print_report)(found.content, _Console())
             click.echo(f"\nOpen {visible(os.path.join(output, 'audit.html'))} in a browser; "
                        "every label score is in scores.parquet, every setting in run.json."
+                       + (" All figures of the comparison are in compared.parquet." if found.content.compared else "")
                        + (" Predicted and trained scores are in verified.parquet." if verification else ""))
 
 

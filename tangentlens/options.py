@@ -31,11 +31,19 @@ def reading_options(command: Command) -> Command:
 
 def audit_options(command: Command) -> Command:
     """What to audit and how, where to write, what to print."""
-    defaults = ", ".join(map(describe, DEFAULT_ARCHITECTURES))
+    return _options(command, ", ".join(map(describe, DEFAULT_ARCHITECTURES)), "audit-output")
+
+
+def comparison_options(command: Command) -> Command:
+    """The same for `compare`."""
+    return _options(command, "all of them", "compare-output")
+
+
+def _options(command: Command, defaults: str, output: str) -> Command:
     return _with(command, [
         click.option("--architecture", "-a", "architectures", multiple=True, metavar="NAME[:KEY=VALUE,…]",
                      help=f"An architecture; repeatable. Names: {', '.join(ARCHITECTURES)}. [default: {defaults}]"),
-        click.option("--output", "-o", default="audit-output", show_default=True, metavar="DIR",
+        click.option("--output", "-o", default=output, show_default=True, metavar="DIR",
                      help="Folder for audit.html, scores.parquet, state.npz and run.json."),
         click.option("--tokenizer", default="words", show_default=True, metavar="words|whitespace|characters|FILE",
                      help="How texts are cut; FILE is any tokenizer.json."),

@@ -41,8 +41,9 @@ HOSTILE = [
 LABELS = ["<script>window.pwned=6</script>", "</script>\x1b[1m\n\u202e&\"ok"]
 
 
+@pytest.mark.parametrize("command", ["audit", "compare"])
 @pytest.mark.parametrize("labels", [LABELS, [*LABELS, "👍"]], ids=["2 classes", "3 classes"])
-def test_page_of_hostile_data(browser: Any, tmp_path: Path, labels: list[str]) -> None:
+def test_page_of_hostile_data(browser: Any, tmp_path: Path, labels: list[str], command: str) -> None:
     small = tl.small_reviews(240)
     assert small.labels is not None
     hostile = itertools.cycle(HOSTILE)
@@ -55,7 +56,7 @@ def test_page_of_hostile_data(browser: Any, tmp_path: Path, labels: list[str]) -
             spoiled = next(hostile) if number else " ".join([next(hostile), next(hostile)])
             rows.writerow([f"{text} {spoiled}", labels[number]])
     arguments = ["--architecture", "MLP", "-a", "CNN:kernel_size=2", "--tokenizer", "whitespace", "--validation", "0"]
-    cli.main(["audit", str(file), *arguments, "--quiet", "--output", str(tmp_path / "out")])
+    cli.main([command, str(file), *arguments, "--quiet", "--output", str(tmp_path / "out")])
     visit(browser, tmp_path / "out" / "audit.html")
     open_every_tab(browser)
     shown = browser.find_element(By.TAG_NAME, "body").text

@@ -7,6 +7,7 @@ import importlib
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import tangentlens as tl
@@ -123,6 +124,44 @@ def test_score_curves_in_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert [row["epoch"] for row in rows] == ["1", "2", "3"] * len(script.CASES)
     assert all(float(row["correlation"]) > 0 for row in rows)
     assert (tmp_path / "score_curves_sst.png").exists()
+
+
+@needs_sst
+@pytest.mark.slow
+def test_deeper_networks_in_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script, texts, measured = (importlib.import_module(name) for name in (
+        "reproduce.deeper_networks", "reproduce.deeper_texts", "tangentlens.verification.measured"))
+    for module, name, value in ((script, "STEPS", 12), (script, "LEAST", 4), (texts, "TOKENS", 20),
+                                (texts, "BIGRAMS", 10), (texts, "TEXTS", 10), (measured, "RESAMPLES", 50)):
+        monkeypatch.setattr(module, name, value)
+    chosen = ("uniform attention", "MLP of depth 3", "tied attention, ReLU", "4 heads + block", "two convolutions")
+    monkeypatch.setattr(script, "CASES", {name: script.CASES[name] for name in chosen})
+    rows = small_run("deeper_networks", tmp_path, "--rows", "60", "--width", "32", "--seeds", "3")
+    closed = [row for row in rows if row["route"] == "closed form"]
+    assert len(rows) == 2 * (5 + 3)
+    assert all(float(row["effects"]) > 0.5 for row in closed)
+    assert {row["network"] for row in closed if not row["interactions"]} == {"uniform attention", "MLP of depth 3"}
+    shares = list(csv.DictReader((tmp_path / "deeper_shares.csv").open(encoding="utf-8")))
+    assert all(abs(float(row["share_trained"])) < 0.05 for row in shares if row["share_closed"] == "0.0")
+    orders = [float(row["order_closed"]) for row in shares if row["order_closed"]]
+    assert orders == pytest.approx(np.zeros(len(orders)), abs=1e-9)  # attention without positions
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["attention", "convolution"])
+def test_a_layer_by_itself_has_the_kernel_of_its_architecture(name: str) -> None:
+    torch = pytest.importorskip("torch", reason="networks need the extra torch")
+    combined = importlib.import_module("reproduce.combined")
+    architecture, layer = {
+        "attention": (tl.SelfAttention(scores="tied"), combined.TiedAttention),
+        "convolution": (tl.CNN(kernel_size=3), lambda width: combined.Convolution(width, 3)),
+    }[name]
+    tokens = tl.Tokens.from_ids([[0, 1, 2], [2, 1, 0], [0, 0, 1, 3, 1], [3]], vocabulary_size=4)
+    torch.manual_seed(0)
+    found = np.mean([tl.verification.empirical_ntk(combined.Stack(layer(512), vocabulary_size=4, width=512), tokens)
+                     for _ in range(20)], axis=0)[:, 0, :, 0]
+    exact = architecture.kernel(tokens)
+    assert np.linalg.norm(found - exact) < 0.1 * np.linalg.norm(exact)
 
 
 def test_a_process_is_measured_by_itself() -> None:

@@ -52,9 +52,10 @@ def negations(size: int = 2000, *, seed: int = 0, positive: float = 0.5, negated
     negative and negated. All clauses of a text agree. There are 12 adjectives of each polarity, 5 negators and 4
     intensifiers; nouns, verbs, openings and endings say nothing. Everything is dealt evenly, so in expectation
 
-        log-odds of "positive" − their base rate = ± log((1 − negated) / negated)   for a clause with one adjective,
+        log-odds of "positive" − their base rate = ± log((1 − negated) / negated)   for a clause with one adjective
 
-    and 0 for a negator or an intensifier by itself: what a combination means is no sum of what its words mean.
+    (with noise and classes of one size ± log(q / (1 − q)), q = (1 − noise) (1 − negated) + noise · negated), and 0 for
+    a negator or an intensifier by itself: what a combination means is no sum of what its words mean.
 
     Held out are, for either polarity, a share h of the pairs of a negator and an adjective (alone and with every
     intensifier), and the same share of the triples negator, intensifier, adjective of the other pairs. So the pair of

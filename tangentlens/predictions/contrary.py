@@ -164,8 +164,10 @@ def _weighed(counts: _Counts) -> dict[str, Array]:
     new = _first_of_its_kind(counts.tokens)[:, :, None]
     words = _signed(np.sum((single - base[:, None]) * new, axis=1))
     spread = np.sum(variance * new, axis=1)
-    p = expit(base + words)
-    z = (k - m * p) / np.sqrt(m * p * (1 - p) * (1 + m * p * (1 - p) * spread))
+    p, rest = expit(base + words), expit(-base - words)
+    apart = k * rest - (m - k) * p  # k − m p, without the rounding of 1 − p
+    varied = np.sqrt(m * p * rest * (1 + m * p * rest * spread))
+    z = np.divide(apart, varied, out=np.zeros_like(apart), where=varied > 0)
     own = np.where(words < 0, stats.binom.sf(k - 1, m, share), stats.binom.cdf(k, m, share))
     chance = np.maximum(own, stats.norm.sf(np.abs(words) / np.sqrt(spread)))
     chance = np.where(words == 0, 1.0, np.clip(chance, 0, 1))

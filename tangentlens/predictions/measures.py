@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from tangentlens.data.tokens import Tokens, Vocabulary
+from tangentlens.errors import OptionError
 from tangentlens.features.family import Features
 from tangentlens.features.patterns import escaped, frequent_patterns, names_of
 from tangentlens.kernels.architecture import Architecture, check_count
@@ -52,7 +55,7 @@ def bias_split(architecture: Architecture, trajectory: Trajectory, tokens: Token
     strings = escaped(tokens.vocabulary).alias("feature")
     counts = np.bincount(tokens.ids[tokens.ids >= 0], minlength=size)
     return pl.concat([pl.DataFrame({
-        "feature": strings, "class": [str(name)] * size, "count": counts, "response": response[:, place],
+        "feature": strings, "class": _repeated(trajectory, name, size), "count": counts, "response": response[:, place],
         "own": own[:, place], "bias": bias[:, place], "share": found.bias_shares[0][:, place],
         "flipped": np.sign(response[:, place]) * np.sign(own[:, place]) < 0,
         "own_rank": _ranks(own[:, place]), "rank": _ranks(response[:, place]),
@@ -60,10 +63,18 @@ def bias_split(architecture: Architecture, trajectory: Trajectory, tokens: Token
 
 
 def bias_sources(architecture: Architecture, trajectory: Trajectory, *, step: int = -1) -> tuple[Array, Array]:
-    """What class imbalance and what text length put into the bias f(□), arrays (c,) that add up to it (eq. 72).
+    """The net push of all texts, and what text length adds: arrays (c,) that sum to the bias f(□) (eq. 72).
 
-    f(□) = Σ_i k_i a_i, k_i being the bias part of Θ(□, x_i): with its mean k̄ over the training texts, k̄ Σ_i a_i is what
-    the classes' sizes do, and Σ_i (k_i − k̄) a_i what texts of different length (or number of full windows) do.
+    f(□) = Σ_i k_i a_i, k_i being the bias part of Θ(□, x_i), with mean k̄ over the training texts. The net push
+    k̄ Σ_i a_i is at first what the classes' sizes do; later also what other features leave to be corrected.
+    Σ_i (k_i − k̄) a_i is what texts of different length (or number of full windows) do.
+
+    >>> import tangentlens as tl
+    >>> texts = tl.small_reviews(); tokens = tl.tokenize(texts); relu = tl.MLP(pooling="sum")
+    >>> trajectory = tl.learn(relu.features(tokens), texts.labels, time=100.0)
+    >>> push, lengths = bias_sources(relu, trajectory)
+    >>> bool(abs(push + lengths - bias_split(relu, trajectory, tokens)["bias"][0])[0] < 1e-12)
+    True
     """
     vocabulary = _vocabulary(trajectory.features)
     blank = Tokens.from_ids([[-1] * least_length(architecture)], vocabulary=vocabulary)
@@ -97,6 +108,8 @@ def interactions(architecture: Architecture, trajectory: Trajectory, tokens: Tok
     """
     check_count("order", order)
     check_count("most", most)
+    if order < 2:
+        raise OptionError(f"an interaction needs an n-gram of at least 2 tokens; give order of at least 2, not {order}")
     ids = frequent_patterns(tokens, tuple(range(order)), most) if patterns is None else np.asarray(patterns)
     words, place = np.unique(ids, return_inverse=True)
     questions = Questions(tokens.vocabulary, words, (ids,), least=least_length(architecture))
@@ -104,7 +117,7 @@ def interactions(architecture: Architecture, trajectory: Trajectory, tokens: Tok
     sums = found.effects[0][place.reshape(ids.shape)].sum(axis=1)
     names = names_of(tokens.vocabulary, ids, tuple(range(ids.shape[1])))
     return pl.concat([pl.DataFrame({
-        "feature": pl.Series(names, dtype=pl.String), "class": pl.Series([str(name)] * len(names), dtype=pl.String),
+        "feature": pl.Series(names, dtype=pl.String), "class": _repeated(trajectory, name, len(names)),
         "interaction": found.interactions[0][0, :, output], "words": sums[:, output],
     }) for output, name in enumerate(trajectory.outputs)])
 
@@ -113,15 +126,20 @@ def mains_and_joints(architecture: Architecture, trajectory: Trajectory, tokens:
                      ) -> tuple[Array, Array]:
     """M and J of texts (eq. 65, 73): what their tokens say one by one, and what only their combinations say; (n, c).
 
-    Read off the families: those of one token make M, those of two and more J. Where attention depends on how often a
-    token occurs, by asking about every token by itself, so at a cost of Σ L².
+    Read off the families: those of one token make M, those of two and more J. Tied attention gives a token that stands
+    alone among □ the weight 1, as uniform attention does; what its own weights add is J. With positions, by asking
+    about every token by itself, so at a cost of Σ L².
     """
-    if isinstance(architecture, SelfAttention) and architecture.scores == "tied":
-        questions = Questions(tokens.vocabulary, texts=tokens)
-        found = answers_of(architecture, trajectory, questions, [trajectory.record(step)])
-        return found.mains[0], found.joints[0]
     asked = architecture.features(tokens, columns=trajectory.features)
-    _, main, joint = by_order(asked, trajectory.scores(step))
+    scores = trajectory.scores(step)
+    if isinstance(architecture, SelfAttention) and architecture.scores == "tied":
+        if architecture.positions:
+            questions = Questions(tokens.vocabulary, texts=tokens)
+            found = answers_of(architecture, trajectory, questions, [trajectory.record(step)])
+            return found.mains[0], found.joints[0]
+        alone = replace(architecture, scores="uniform").features(tokens, columns=trajectory.features)
+        return alone.pull(scores), asked.pull(scores) - alone.pull(scores)
+    _, main, joint = by_order(asked, scores)
     return main, joint
 
 
@@ -140,6 +158,13 @@ def interaction_share(architecture: Architecture, trajectory: Trajectory, tokens
     """Var J / (Var M + Var J) over texts (eq. 65): how much of what decides them is in combinations of tokens.
 
     NaN where nothing varies. Ask about texts that were not learned from: those that were show every rare n-gram again.
+
+    >>> import tangentlens as tl
+    >>> made = tl.negations(400); tokens = tl.tokenize(made.train); rnn = tl.LinearRNN()
+    >>> trajectory = tl.learn(rnn.features(tokens), made.train.labels, time=1000.0)
+    >>> held = tl.tokenize(made.held, vocabulary=tokens.vocabulary)
+    >>> 0 < interaction_share(rnn, trajectory, held) < interaction_share(rnn, trajectory, tokens) < 1
+    True
     """
     return float(share_of_joints(*mains_and_joints(architecture, trajectory, tokens, step=step)))
 
@@ -161,6 +186,11 @@ def learning_order(trajectory: Trajectory, *, step: int = -1) -> pl.DataFrame:
     half = pl.col("half_step").filter(passed >= 0.5 - ROUNDING).first()  # exact ties are common: 1 − 1/2 − 1/2 = 0
     return found.group_by("family", "order", maintain_order=True).agg(pl.len().alias("features"), half).sort(
         "half_step", "order", maintain_order=True)
+
+
+def _repeated(trajectory: Trajectory, name: object, count: int) -> pl.Series:
+    """A column of one class, of the type that the labels have."""
+    return pl.Series("class", [name] * count, dtype=pl.Series(trajectory.classes).dtype)
 
 
 def _ranks(values: Array) -> NDArray[np.int64]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
+from polars.datatypes import DataTypeClass
 
 from tangentlens.errors import ShapeError
 
@@ -22,6 +23,18 @@ ERRORS = ("family", "width", "error", "low", "high")
 SLOPES = ("family", "slope", "low", "high", "error_narrowest", "error_widest")
 OWN = ("step", "total", "fluctuation", "drift_error", "drift")
 CURVES = ("time", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+_OF_A_CLASS: dict[str, DataTypeClass] = {"feature": pl.String, "class": pl.String}
+COMPARED: dict[str, dict[str, DataTypeClass]] = {
+    "accuracy": {"subset": pl.String, "texts": pl.Int64, "accuracy": pl.Float64, "error": pl.Float64},
+    "leads": {"other": pl.String, "lead": pl.Float64, "error": pl.Float64},
+    "contrary": {"order": pl.Int64, **_OF_A_CLASS, "texts": pl.Int64, "in_class": pl.Int64, "polarity": pl.Float64,
+                 "words": pl.Float64, "effect": pl.Float64, "interaction": pl.Float64},
+    "interactions": {"order": pl.Int64, **_OF_A_CLASS, "interaction": pl.Float64},
+    "bias": {"class": pl.String, "bias": pl.Float64, "net": pl.Float64, "lengths": pl.Float64, "share": pl.Float64,
+             "flipped": pl.Int64, "dropped": pl.Int64},
+    "flipped": {**_OF_A_CLASS, "texts": pl.Int64, "own": pl.Float64, "response": pl.Float64},
+    "learned": {"order": pl.Int64, "features": pl.Int64, "half_step": pl.Float64},
+}
 
 
 @dataclass(frozen=True)
@@ -137,9 +150,56 @@ class VerifiedAnswer:
 
 
 @dataclass(frozen=True)
+class ComparedAnswer:
+    """What makes one architecture differ from the others of a report, at its best time; see `tangentlens.compare`.
+
+    name: as in ArchitectureAnswer. longest: tokens in the longest patterns that it reads; 0, it reads the bias only.
+    accuracy: of held-out texts, subset "all", "with" and "without" a contrary n-gram: texts, accuracy (0 to 1), error
+        (binomial standard error); no row where no text is held out.
+    leads: over every other architecture: other, lead (difference in accuracy on all held-out texts), error: of that
+        difference, sqrt(b + c) / n, where b of the n texts only this one gets right, and c only the other one.
+    contrary: n-grams that say the opposite of their words (see `tl.contrary`), surest first, the same for all: order,
+        feature, class, texts, in_class, polarity, words, and for this architecture effect, f(n-gram) − f(□ …), and
+        interaction, the part of the effect that no word has by itself; both of the class's output.
+    interactions: the strongest I of frequent n-grams (eq. 63): order, feature, class, interaction.
+    interaction_share: Var J / (Var M + Var J) (eq. 65) over share_texts texts; share_held: these were held out.
+    bias: one row per output: class, bias f(□), its two parts (eq. 72) net (what all texts push together, whatever their
+        length: early in training it follows the larger class) and lengths (what longer or shorter texts push beside
+        that), share (median of eq. 64 over the frequent tokens), flipped (frequent tokens whose sign the bias turns),
+        dropped (how many of the `strongest` largest own effects are not among as many largest responses).
+    frequent: number of tokens that occur in enough training texts to be counted; strongest: see `dropped`.
+    flipped: of these tokens the ones that occur in most texts and are farthest from zero on both sides (largest texts ×
+        the smaller of both effects): feature, class, texts, own f(a) − f(□), response f(a).
+    unbiased: activations with which its spectrum would have no bias, if it has any.
+    learned: order (0 bias, 1 tokens, 2 pairs, 3 longer), features, half_step (median over the features, weighted by
+        |score| × count; the earliest order first).
+    """
+
+    name: str
+    longest: int
+    accuracy: pl.DataFrame
+    leads: pl.DataFrame
+    contrary: pl.DataFrame
+    interactions: pl.DataFrame
+    interaction_share: float
+    share_texts: int
+    share_held: bool
+    bias: pl.DataFrame
+    frequent: int
+    strongest: int
+    flipped: pl.DataFrame
+    unbiased: tuple[str, ...]
+    learned: pl.DataFrame
+
+    def __post_init__(self) -> None:
+        for name, columns in COMPARED.items():
+            _require(f"ComparedAnswer.{name}", getattr(self, name), tuple(columns))
+
+
+@dataclass(frozen=True)
 class Report:
     """Everything a terminal summary or a page shows. notes: warnings. settings: what run.json holds. verified: what
-    trained networks say, for some of the architectures.
+    trained networks say, for some of the architectures. compared: what makes the architectures differ, for all or none.
     """
 
     title: str
@@ -148,6 +208,7 @@ class Report:
     notes: tuple[str, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
     verified: tuple[VerifiedAnswer, ...] = ()
+    compared: tuple[ComparedAnswer, ...] = ()
 
     def __post_init__(self) -> None:
         names = [answer.name for answer in self.architectures]
@@ -157,6 +218,9 @@ class Report:
             )
         if len(set(names)) < len(names):
             raise ShapeError(f"Architecture names must differ to tell them apart in tables; got {names}. Rename one.")
+        if self.compared and [answer.name for answer in self.compared] != names:
+            raise ShapeError(f"`compared` is about {[answer.name for answer in self.compared]}, the architectures are "
+                             f"{names}. Give one ComparedAnswer for each, in the same order, or none.")
 
 
 def _require(name: str, table: pl.DataFrame, columns: Sequence[str]) -> None:

@@ -7,12 +7,17 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from tangentlens.report import summary, verified, wording
-from tangentlens.report.content import ArchitectureAnswer, Report, VerifiedAnswer
+from tangentlens.predictions.evidence import FREQUENT, MOST
+from tangentlens.report import comparison, summary, verified, wording
+from tangentlens.report.content import ArchitectureAnswer, ComparedAnswer, Report, VerifiedAnswer
 from tangentlens.report.document import columns, document, write_document
+from tangentlens.report.verdict import verdict
 
-_SCRIPTS = ("values.js", "data.js", "lines.js", "spectra.js", "charts.js", "verified.js", "tables.js", "drawing.js",
-            "page.js")
+_SCRIPTS = ("values.js", "data.js", "lines.js", "spectra.js", "charts.js", "verified.js", "compared.js", "tables.js",
+            "drawing.js", "page.js")
+SURE = 12  # contrary n-grams that are shown
+CHIPS = 5  # interactions of each architecture and order that are shown
+TURNED = 12  # tokens of each architecture that are shown
 
 
 def write_page(report: Report, path: str | os.PathLike[str]) -> None:
@@ -42,6 +47,13 @@ def render(report: Report) -> str:
         "settings": list(flat(report.settings).items()),
         "payload": payload(report),
         "verified": verified,
+        "comparison": comparison,
+        "verdict": verdict(report),
+        "ngrams": comparison.ngram_rows(report, SURE),
+        "interactions": comparison.interaction_rows(report, CHIPS),
+        "turned": comparison.turned_rows(report, TURNED),
+        "frequent": FREQUENT,
+        "most": MOST,
         "highlights": summary.highlights,
         "leading": summary.leading,
         "in_class": summary.in_class,
@@ -55,7 +67,12 @@ def payload(report: Report) -> dict[str, Any]:
         "lengths": columns(report.data.lengths),
         "architectures": [_architecture(answer) for answer in report.architectures],
     }
-    return found | ({"verified": [_verified(answer) for answer in report.verified]} if report.verified else {})
+    if report.compared:
+        found["compared"] = [_compared(answer, plan) for answer, plan in
+                             zip(report.compared, report.architectures, strict=True)]
+    if report.verified:
+        found["verified"] = [_verified(answer) for answer in report.verified]
+    return found
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -80,6 +97,11 @@ def _architecture(answer: ArchitectureAnswer) -> dict[str, Any]:
     for name in ("top", "trajectories"):
         tables[name] = columns(summary.with_order(answer, getattr(answer, name)))
     return {"name": wording.visible(answer.name), "best_time": wording.finite(answer.best_time), **tables}
+
+
+def _compared(answer: ComparedAnswer, plan: ArchitectureAnswer) -> dict[str, Any]:
+    return {"name": wording.visible(answer.name), "best_time": wording.finite(plan.best_time),
+            "learned": columns(answer.learned), "flipped": columns(answer.flipped.head(TURNED))}
 
 
 def _verified(answer: VerifiedAnswer) -> dict[str, Any]:

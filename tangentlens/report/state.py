@@ -13,7 +13,7 @@ from tangentlens.data.tokens import Tokens
 from tangentlens.kernels import ARCHITECTURES, Architecture
 from tangentlens.learning.dynamics import Dynamics
 from tangentlens.predictions.trajectory import Trajectory
-from tangentlens.report.content import DataGlance, Report, VerifiedAnswer
+from tangentlens.report.content import COMPARED, ComparedAnswer, DataGlance, Report, VerifiedAnswer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,13 +37,12 @@ class State:
             dynamics.append(about)
             arrays |= more
         content = self.content
-        glance = {field.name: _plain(getattr(content.data, field.name)) for field in dataclasses.fields(content.data)}
         write_arrays(path, {
-            "kind": "Audit", "tokenizer": self.tokens.vocabulary.tokenizer, "dynamics": dynamics, "glance": glance,
+            "kind": "Audit", "tokenizer": self.tokens.vocabulary.tokenizer, "dynamics": dynamics,
             "architectures": [[type(a).__name__, vars(a)] for a in self.architectures],
-            "title": content.title, "notes": list(content.notes), "settings": content.settings,
-            "verified": [{field.name: _plain(getattr(answer, field.name)) for field in dataclasses.fields(answer)}
-                         for answer in content.verified],
+            "glance": _fields(content.data), "title": content.title, "notes": list(content.notes),
+            "settings": content.settings, "verified": [_fields(answer) for answer in content.verified],
+            "compared": [_fields(answer) for answer in content.compared],
             "seconds": [answer.seconds for answer in content.architectures]}, arrays)
 
 
@@ -63,8 +62,19 @@ def read_verified(about: dict[str, Any]) -> tuple[VerifiedAnswer, ...]:
                  for part in about.get("verified", []))
 
 
+def read_compared(about: dict[str, Any]) -> tuple[ComparedAnswer, ...]:
+    """What sets the architectures apart, from the JSON part."""
+    return tuple(ComparedAnswer(**part | {"unbiased": tuple(part["unbiased"])} | {
+        name: pl.DataFrame(part[name], schema=schema) for name, schema in COMPARED.items()})
+        for part in about.get("compared", []))
+
+
 def _tables(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: pl.DataFrame(value) if isinstance(value, dict) else value for name, value in fields.items()}
+
+
+def _fields(value: DataGlance | VerifiedAnswer | ComparedAnswer) -> dict[str, Any]:
+    return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
 
 
 def _plain(value: Any) -> Any:

@@ -12,11 +12,14 @@ from rich.table import Table
 from rich.text import Text
 
 from tangentlens.kernels import Architecture, describe, shares
-from tangentlens.report import bars, summary, verified
+from tangentlens.predictions.evidence import FREQUENT
+from tangentlens.report import bars, comparison, summary, verified
 from tangentlens.report.content import ArchitectureAnswer, Report, VerifiedAnswer
+from tangentlens.report.verdict import corrected, plain, right, verdict
 from tangentlens.report.wording import figure, percent, signed, visible
 
 WIDEST = 28  # characters of a text cell; the page shows longer ones in full
+LINE = 100  # characters of a line of prose
 
 
 def print_report(report: Report, console: Console) -> None:
@@ -37,6 +40,28 @@ def print_report(report: Report, console: Console) -> None:
     for trained in report.verified:
         console.print()
         _print_verified(report, trained, console)
+    console.print()
+    for note in report.notes:
+        _line(console, f"Note: {note}", "yellow")
+
+
+def print_comparison(report: Report, console: Console) -> None:
+    """Print which architecture suits the data, and why: the verdict in words, then accuracy and n-grams, the bias, and
+    the order of learning as tables, and the notes. Works and is safe like `print_report`.
+
+    Example: `print_comparison(report, rich.console.Console())`.
+    """
+    _line(console, report.title, "bold")
+    _line(console, f"{figure(report.data.training)} texts to learn from, {figure(report.data.validation)} held out")
+    for subject, sentence in verdict(report):
+        console.print()
+        words = visible(plain(sentence))
+        console.print(Text.assemble((f"{subject}: ", "bold"), words), width=min(LINE, console.width))
+    for title, table in (_accuracies(report), _biases(report), _half_times(report)):
+        if table.row_count:
+            console.print()
+            _line(console, title, "bold")
+            console.print(table)
     console.print()
     for note in report.notes:
         _line(console, f"Note: {note}", "yellow")
@@ -73,6 +98,49 @@ def _print_shares(found: pl.DataFrame, console: Console) -> None:
     console.print(table)
     if pictures:
         console.print(bars.key(ascii_only=ascii_only))
+
+
+def _accuracies(report: Report) -> tuple[str, Table]:
+    """On held-out texts and on contrary n-grams; empty where there are neither."""
+    first = report.compared[0]
+    count, held = first.contrary.height, not first.accuracy.is_empty()
+    title = "; ".join([*(["Held-out accuracy"] if held else []),
+                       *([f"{figure(count)} n-grams that say the opposite of their words"] if count else [])])
+    table = _table("", ["architecture"], [
+        *(["held-out accuracy"] if held else []), *(["n-grams right", "n-grams corrected"] if count else []),
+        *(["texts with one", "texts without"] if count and held else [])])
+    for answer in report.compared if held or count else ():
+        rates = [comparison.rated(row) for row in comparison.accuracies(answer).values()] if held else []
+        numbers = [figure(right(answer)), figure(corrected(answer))] if count else []
+        _add(table, answer.name, *rates[:1], *numbers, *(rates[1:] if count else []))
+    return title, table
+
+
+def _biases(report: Report) -> tuple[str, Table]:
+    """Only of architectures that have one."""
+    first = report.compared[0]
+    classes = first.bias.height
+    title = f"Bias, and {figure(first.frequent)} frequent tokens (in {FREQUENT} training texts or more)" + (
+        f"; of the class where it is largest, tokens summed over {classes} classes" if classes > 1 else "")
+    numbers = ["bias", "net push", "text lengths", "median share", "signs turned", "strongest dropped"]
+    table = _table("", ["architecture", *(["class"] if classes > 1 else [])], numbers)
+    for answer in report.compared:
+        row = comparison.summed(answer)
+        if row["bias"]:
+            _add(table, answer.name, *([row["class"]] if classes > 1 else []), signed(row["bias"]), signed(row["net"]),
+                 signed(row["lengths"]), percent(row["share"]), figure(row["flipped"]),
+                 f"{figure(row['dropped'])} of {figure(row['strongest'])}")
+    return title, table
+
+
+def _half_times(report: Report) -> tuple[str, Table]:
+    numbers = ["longest pattern", "interaction share", "best time", "bias", "tokens", "pairs", "longer"]
+    table = _table("", ["architecture"], numbers)
+    for answer, plan in zip(report.compared, report.architectures, strict=True):
+        times = [None if time is None else time / plan.best_time for time in comparison.half_times(answer)]
+        _add(table, answer.name, figure(answer.longest), percent(answer.interaction_share), figure(plan.best_time),
+             *map(percent, times))
+    return "What is read, and when it is half learned, in parts of the best time", table
 
 
 def _line(console: Console, text: str, style: str = "") -> None:
@@ -149,7 +217,7 @@ def _print_verified(report: Report, answer: VerifiedAnswer, console: Console) ->
 
 def _table(title: str, texts: list[str], numbers: list[str]) -> Table:
     """A table whose text columns fold when space is short; the numbers always stay whole."""
-    heading = Text(visible(title), style="bold")
+    heading = Text(visible(title), style="bold") if title else None
     table = Table(title=heading, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     for name in texts:
         table.add_column(name, overflow="fold", min_width=4)

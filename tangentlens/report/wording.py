@@ -78,6 +78,25 @@ def percent(share: Any) -> str:
     return f"{100 * number:.1f} %"
 
 
+def rate(share: Any, error: Any) -> str:
+    """A share and its standard error.
+
+    >>> rate(0.8134, 0.0151), rate(None, None)
+    ('81.3 ± 1.5 %', '—')
+    """
+    number, around = finite(share), finite(error)
+    return "—" if number is None or around is None else f"{100 * number:.1f} ± {100 * around:.1f} %"
+
+
+def points(difference: float, error: float) -> str:
+    """A difference of two shares and its standard error.
+
+    >>> points(0.0134, 0.0091), points(-0.02, 0.01)
+    ('1.3 ± 0.9 points', '−2.0 ± 1.0 points')
+    """
+    return f"{100 * difference:.1f} ± {100 * error:.1f} points".replace("-", "−")
+
+
 def signed(value: Any) -> str:
     """A label score: three significant digits with its sign.
 

@@ -130,7 +130,7 @@ def measure(architecture: Architecture, tokens: Tokens, labels: Any, questions: 
     ShapeError for labels or questions that do not fit.
     """
     steps = course.steps(len(tokens))
-    record = sorted({round(steps * part / course.records) for part in range(1, course.records + 1)})
+    record = sorted({max(1, round(steps * part / course.records)) for part in range(1, course.records + 1)})
     features = architecture.features(tokens)
     rate = rate_of(features, labels, None, steps, course.fall)
     trajectory = learn(features, labels, steps=steps, learning_rate=rate, record=record)

@@ -67,7 +67,7 @@ def test_the_bias_split_is_a_table_with_one_row_for_every_token_and_output():
     assert table.columns == ["feature", "class", "count", "response", "own", "bias", "share", "flipped", "own_rank",
                              "rank"]
     assert table.select("feature", "class", "count").rows() == [
-        (feature, name, count) for name in "123"
+        (feature, name, count) for name in (1, 2, 3)
         for feature, count in (("film", 4), ("a", 3), ("bad", 2), ("good\\_", 1))]
     early = tl.bias_split(net, trajectory, tokens, step=1)
     assert early.equals(tl.bias_split(net, trajectory, tokens, step=-2))

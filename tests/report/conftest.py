@@ -22,5 +22,12 @@ def verified_report(report: Report) -> Report:
 
 
 @pytest.fixture
+def compared_report(report: Report) -> Report:
+    """The same with what sets the architectures apart."""
+    names = [str(name) for name in report.data.classes["class"]]
+    return make_report(names, architectures=len(report.architectures), compared=True)
+
+
+@pytest.fixture
 def two_classes() -> Report:
     return make_report(["<b>negative</b>", "</script>positive"])

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from tangentlens.report.content import ArchitectureAnswer, DataGlance, Report, VerifiedAnswer
+from tangentlens.report.content import COMPARED, ArchitectureAnswer, ComparedAnswer, DataGlance, Report, VerifiedAnswer
 
 TIMES = (0.0, 0.1, 1.0, 10.0, 100.0)
 HOSTILE = [
@@ -101,8 +101,29 @@ def verified_answer(name: str, labels: list[str], features: list[str]) -> Verifi
         pl.DataFrame(own, orient="row", schema=["step", "total", "fluctuation", "drift_error", "drift"]), 64, 1.0)
 
 
-def make_report(labels: list[str], architectures: int = 2, features: list[str] | None = None, verified: int = 0
-                ) -> Report:
+def compared_answer(name: str, names: list[str], labels: list[str], features: list[str]) -> ComparedAnswer:
+    """What sets it apart: every feature as an n-gram and as a token, one missing and one infinite number."""
+    classes = labels[-1:] if len(labels) == 2 else labels
+    effects = [math.inf if place == 1 else 0.5 - place for place in range(len(features))]
+    ngrams = [(2, feature, classes[place % len(classes)], 20, 18, 2.0, -1.0, effects[place], -1.0)
+              for place, feature in enumerate(features)]
+    tables: dict[str, list[tuple[Any, ...]]] = {
+        "accuracy": [("all", 134, 0.8, 0.03), ("with", 34, 0.7, 0.08), ("without", 100, 0.83, 0.04)],
+        "leads": [(other, 0.01 * place - 0.02, 0.004) for place, other in enumerate(names) if other != name],
+        "contrary": ngrams,
+        "interactions": [(2, feature, classes[0], 0.3) for feature in features],
+        "bias": [(label, -0.3, -0.5, 0.2, math.nan, 3, 2) for label in classes],
+        "flipped": [(feature, classes[0], 9, 0.25, math.inf if place == 1 else -0.05) for place, feature in
+                    enumerate(features)],
+        "learned": [(0, 1, 0.01), (1, 50, 4.0), (2, 70, math.nan), (3, 10, 6.0)],
+    }
+    made = {key: pl.DataFrame(rows, schema=COMPARED[key], orient="row") for key, rows in tables.items()}
+    return ComparedAnswer(name=name, longest=3, interaction_share=0.1, share_texts=99, share_held=True, frequent=40,
+                          strongest=20, unbiased=("tanh <b>",), **made)
+
+
+def make_report(labels: list[str], architectures: int = 2, features: list[str] | None = None, verified: int = 0,
+                compared: bool = False) -> Report:
     chosen = HOSTILE if features is None else features
     data = DataGlance(
         source="</title><script>window.pwned = 6</script>.csv",
@@ -133,4 +154,6 @@ def make_report(labels: list[str], architectures: int = 2, features: list[str] |
     settings = {"seed": 0, "split": {"share": 0.1, "by": None}, "</script>": HOSTILE, "\x1b[0m": float("nan")}
     notes = ("5 <u>duplicates</u>\x1b[31m", "[blink]")
     trained = tuple(verified_answer(answer.name, labels, chosen) for answer in answers[:verified])
-    return Report("Audit of <i>reviews</i> [bold]\x1b[1m", data, answers, notes, settings, trained)
+    names = [answer.name for answer in answers]
+    different = tuple(compared_answer(name, names, labels, chosen) for name in names) if compared else ()
+    return Report("Audit of <i>reviews</i> [bold]\x1b[1m", data, answers, notes, settings, trained, different)

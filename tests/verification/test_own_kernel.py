@@ -114,3 +114,22 @@ def test_a_product_without_a_jacobian_is_the_kernels(name):
         duals = np.random.default_rng(0).normal(size=(len(tokens), outputs))
         expected = np.einsum("ncmd,nc->md", empirical_ntk(network, tokens, others), duals)
         assert distance(kernel_product(network, tokens, others, duals), expected) < SUMMED
+
+
+def test_a_product_is_that_of_any_module_with_a_call():
+    """A plain module that knows nothing of texts, with a frozen parameter and one without use."""
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.EmbeddingBag(8, 5), torch.nn.Tanh(), torch.nn.Linear(5, 3)).double()
+    module[0].weight.requires_grad_(False)
+    module.register_parameter("unused", torch.nn.Parameter(torch.ones(2)))
+
+    def call(network, texts):
+        bags, *rest = network
+        return torch.nn.Sequential(*rest)(bags(torch.as_tensor(texts.ids), torch.as_tensor(texts.offsets[:-1])))
+
+    tokens, others = tokens_of([[0, 1, 2], [3, 3], [4]]), tokens_of([[2, 1], [5, 0, 3]])
+    duals = np.random.default_rng(0).normal(size=(3, 3))
+    before = {name: p.detach().clone() for name, p in module.named_parameters()}
+    expected = np.einsum("ncmd,nc->md", empirical_ntk(module, tokens, others, call=call), duals)
+    assert distance(kernel_product(module, tokens, others, duals, call=call), expected) < SUMMED
+    assert all(torch.equal(p, before[name]) for name, p in module.named_parameters())

@@ -13,6 +13,12 @@ const data = {
     trajectories: rowsOf(answer.trajectories),
     curves: rowsOf(answer.curves),
   })),
+  compared: (payload.compared ?? []).map((answer) => ({
+    name: answer.name,
+    bestTime: answer.best_time,
+    learned: rowsOf(answer.learned),
+    flipped: rowsOf(answer.flipped),
+  })),
   verified: (payload.verified ?? []).map((answer) => ({
     families: answer.families,
     scatter: rowsOf(answer.scatter),

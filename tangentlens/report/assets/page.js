@@ -2,7 +2,7 @@
 // Wires the audit page: tabs and the choice of class.
 
 const CHARTS = { lengths: lengthsChart, spectra: spectraChart, curves: curvesChart, spectrum: spectrumChart,
-  trends: trendsChart, scatter: scatterChart, errors: errorsChart, paths: pathsChart, split: splitChart,
+  trends: trendsChart, learned: learnedChart, flipped: flippedChart, scatter: scatterChart, errors: errorsChart, paths: pathsChart, split: splitChart,
   bars: (width, answer) => barsChart(width, answer, choice()),
   scores: (width, answer) => scoresChart(width, answer, choice()) };
 const tabs = [...document.querySelectorAll('[role="tab"]')];

@@ -48,6 +48,9 @@ function cut(text, length = 22) {
   return characters.length > length ? characters.slice(0, length - 1).join("") + "…" : text;
 }
 
+/** What an order is called, those of three tokens and more together. */
+const KINDS = ["bias", "single tokens", "pairs", "longer patterns"];
+
 /** The colour of an order: 0 bias, 1 token, … 5 and more; the same everywhere on the page. */
 function colour(order) {
   return `var(--order-${order === null || order === undefined ? "none" : Math.min(order, 5)})`;
