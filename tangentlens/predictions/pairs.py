@@ -66,7 +66,7 @@ def context_pairs(first: FirstOrder, time: float, *, targets: int = 50, most: in
             group, pattern = np.divmod(rows[best].astype(np.int64), len(family))
             labels = family.labels()
             tables.append(pl.DataFrame({
-                "target": [contexts.vocabulary[target]] * len(best),
+                "target": pl.Series([contexts.vocabulary[target]] * len(best), dtype=pl.String),
                 "target_count": np.full(len(best), contexts.counts[target], np.int64),
                 "family": pl.Series([labels[one] for one in group], dtype=pl.String),
                 "feature": family.names_of(pattern), "beyond": beyond[best],
@@ -161,7 +161,7 @@ def _block(first: FirstOrder, number: int, time: float, columns: Ints, most: int
     return pl.DataFrame({
         "family": [family.labels()[-1]] * len(row), "order": [family.order] * len(row),
         "feature": family.names_of(pattern).gather(row), "count": counts[pattern][row],
-        "target": [first.contexts.vocabulary[one] for one in target], "target_count": first.contexts.counts[target],
+        "target": pl.Series([first.contexts.vocabulary[one] for one in target], dtype=pl.String), "target_count": first.contexts.counts[target],
         "score": score[row, target], "beyond": beyond[row, target],
         "lift": 1 + beyond[row, target] / np.maximum(chance[row, target], 1e-300),
         "rank": ranks[0][row, target], "rank_beyond": ranks[1][row, target]}, schema_overrides=PAIRS)
