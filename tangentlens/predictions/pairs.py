@@ -161,7 +161,8 @@ def _block(first: FirstOrder, number: int, time: float, columns: Ints, most: int
     return pl.DataFrame({
         "family": [family.labels()[-1]] * len(row), "order": [family.order] * len(row),
         "feature": family.names_of(pattern).gather(row), "count": counts[pattern][row],
-        "target": pl.Series([first.contexts.vocabulary[one] for one in target], dtype=pl.String), "target_count": first.contexts.counts[target],
+        "target": pl.Series([first.contexts.vocabulary[one] for one in target], dtype=pl.String),
+        "target_count": first.contexts.counts[target],
         "score": score[row, target], "beyond": beyond[row, target],
         "lift": 1 + beyond[row, target] / np.maximum(chance[row, target], 1e-300),
         "rank": ranks[0][row, target], "rank_beyond": ranks[1][row, target]}, schema_overrides=PAIRS)
