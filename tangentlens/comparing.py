@@ -45,5 +45,6 @@ def compare(texts: Texts, architectures: Sequence[Architecture] | None = None, *
         rows = rows.slice(sum(learned.rows))
     about = {"comparison": {"frequent": evidence.FREQUENT, "contrary_texts": evidence.LEAST, "level": evidence.LEVEL,
                             "orders": list(evidence.ORDERS), "ngrams": evidence.MOST}}
-    content = replace(found.content, compared=with_leads(answers, right), settings=found.content.settings | about)
+    content = replace(found.content, compared=with_leads(answers, right, asked.holding),
+                      settings=found.content.settings | about)
     return replace(found, content=content)

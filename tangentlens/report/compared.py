@@ -84,12 +84,15 @@ def compared(learned: Learned, evidence: Evidence, labels: Any) -> tuple[Compare
     return found, right
 
 
-def with_leads(answers: Sequence[ComparedAnswer], right: Sequence[NDArray[np.bool_]]) -> tuple[ComparedAnswer, ...]:
-    """The answers with `leads`; right: which of the same n' held-out texts each of them gets right."""
+def with_leads(answers: Sequence[ComparedAnswer], right: Sequence[NDArray[np.bool_]],
+               holding: NDArray[np.bool_]) -> tuple[ComparedAnswer, ...]:
+    """The answers with `leads`; right: which of the same n' held-out texts each of them gets right; holding: which of
+    these texts hold a contrary n-gram.
+    """
     found = []
     for answer, mine in zip(answers, right, strict=True):
-        rows = [(other.name, *lead(mine, theirs)) for other, theirs in zip(answers, right, strict=True)
-                if other is not answer and len(mine)]
+        rows = [(other.name, *lead(mine, theirs), *disagreements(mine, theirs, holding))
+                for other, theirs in zip(answers, right, strict=True) if other is not answer and len(mine)]
         found.append(replace(answer, leads=_table("leads", rows)))
     return tuple(found)
 
@@ -103,6 +106,17 @@ def lead(mine: NDArray[np.bool_], theirs: NDArray[np.bool_]) -> tuple[float, flo
     """
     only, other = int(np.sum(mine & ~theirs)), int(np.sum(theirs & ~mine))
     return (only - other) / len(mine), float(np.sqrt(only + other)) / len(mine)
+
+
+def disagreements(mine: NDArray[np.bool_], theirs: NDArray[np.bool_], holding: NDArray[np.bool_]) -> list[int]:
+    """b and c of `lead`: of all texts, of those with a contrary n-gram (`holding`), and of those without one.
+
+    >>> one, other = np.array([True, True, True, False]), np.array([True, False, False, True])
+    >>> disagreements(one, other, np.array([True, True, False, False]))
+    [2, 1, 1, 0, 1, 1]
+    """
+    only, lost = mine & ~theirs, theirs & ~mine
+    return [int(np.sum(which & some)) for some in (np.ones_like(holding), holding, ~holding) for which in (only, lost)]
 
 
 def unbiased(architecture: Architecture) -> tuple[str, ...]:
@@ -131,8 +145,18 @@ def accuracy_table(right: NDArray[np.bool_], holding: NDArray[np.bool_]) -> pl.D
     for subset, chosen in (("all", right), ("with", right[holding]), ("without", right[~holding])):
         if len(right):
             share = float(chosen.mean()) if len(chosen) else float("nan")
-            rows.append((subset, len(chosen), share, float(np.sqrt(share * (1 - share) / max(1, len(chosen))))))
+            rows.append((subset, len(chosen), share, rate_error(int(chosen.sum()), len(chosen))))
     return _table("accuracy", rows)
+
+
+def rate_error(hits: int, count: int) -> float:
+    """Standard error of hits / count as Agresti and Coull have it, with two more hits and two more misses: never 0.
+
+    >>> round(rate_error(3, 3), 3), round(rate_error(320, 400), 3), rate_error(0, 0)
+    (0.171, 0.02, nan)
+    """
+    share = (hits + 2) / (count + 4)
+    return float(np.sqrt(share * (1 - share) / (count + 4))) if count else float("nan")
 
 
 def _contrary(learned: Learned, answers: Answers, evidence: Evidence) -> pl.DataFrame:

@@ -10,7 +10,7 @@ import polars as pl
 
 from tangentlens.predictions.evidence import ORDERS
 from tangentlens.report.content import ComparedAnswer, Report
-from tangentlens.report.verdict import corrected, plain, right, verdict
+from tangentlens.report.verdict import corrected, largest, plain, right, verdict
 from tangentlens.report.wording import finite, rate
 
 NGRAM = ("order", "feature", "class", "texts", "in_class", "polarity", "words")  # columns that all architectures share
@@ -18,7 +18,8 @@ SCHEMA = {"architecture": pl.String, "measure": pl.String, "of": pl.String, "ord
           "class": pl.String, "value": pl.Float64}
 _VALUES: dict[str, dict[str, str]] = {  # table of ComparedAnswer → its columns of numbers, and what they measure
     "accuracy": {"texts": "accuracy_texts", "accuracy": "accuracy", "error": "accuracy_error"},
-    "leads": {"lead": "lead", "error": "lead_error"},
+    "leads": {"lead": "lead", "error": "lead_error"} | {
+        f"{name}{subset}": f"lead_{name}{subset}" for subset in ("", "_with", "_without") for name in ("only", "lost")},
     "contrary": {name: f"contrary_{name}" for name in ("texts", "in_class", "polarity", "words", "effect",
                                                       "interaction")},
     "interactions": {"interaction": "interaction"},
@@ -76,8 +77,7 @@ def interaction_rows(report: Report, most: int) -> list[Row]:
 def summed(answer: ComparedAnswer) -> Row:
     """The bias in one line: the output where it is largest, and the counts summed over outputs; `tokens`: of how many.
     """
-    row = max(answer.bias.to_dicts(), key=lambda row: abs(row["bias"]))
-    return row | {name: int(answer.bias[name].sum()) for name in ("flipped", "dropped")} | {
+    return largest(answer) | {name: int(answer.bias[name].sum()) for name in ("flipped", "dropped")} | {
         "tokens": answer.frequent * answer.bias.height, "strongest": answer.strongest * answer.bias.height}
 
 
@@ -90,6 +90,17 @@ def accuracies(answer: ComparedAnswer) -> dict[str, Row]:
 def rated(row: Row) -> str:
     """A row of `accuracy` with its standard error; a dash for {}."""
     return rate(row.get("accuracy"), row.get("error"))
+
+
+def share_name(report: Report) -> str:
+    """What the interaction share is called: of which texts it is, if not of held-out ones."""
+    return "interaction share" if report.compared[0].share_held else "interaction share (training texts)"
+
+
+def share_texts(answer: ComparedAnswer, report: Report) -> tuple[int, int] | None:
+    """On how many texts the interaction share was taken and of how many; None where it was on all of them."""
+    count = report.data.validation if answer.share_held else report.data.training
+    return (answer.share_texts, count) if answer.share_texts < count else None
 
 
 def half_times(answer: ComparedAnswer) -> list[float | None]:

@@ -26,7 +26,8 @@ CURVES = ("time", "train_loss", "train_accuracy", "validation_loss", "validation
 _OF_A_CLASS: dict[str, DataTypeClass] = {"feature": pl.String, "class": pl.String}
 COMPARED: dict[str, dict[str, DataTypeClass]] = {
     "accuracy": {"subset": pl.String, "texts": pl.Int64, "accuracy": pl.Float64, "error": pl.Float64},
-    "leads": {"other": pl.String, "lead": pl.Float64, "error": pl.Float64},
+    "leads": {"other": pl.String, "lead": pl.Float64, "error": pl.Float64, "only": pl.Int64, "lost": pl.Int64,
+              "only_with": pl.Int64, "lost_with": pl.Int64, "only_without": pl.Int64, "lost_without": pl.Int64},
     "contrary": {"order": pl.Int64, **_OF_A_CLASS, "texts": pl.Int64, "in_class": pl.Int64, "polarity": pl.Float64,
                  "words": pl.Float64, "effect": pl.Float64, "interaction": pl.Float64},
     "interactions": {"order": pl.Int64, **_OF_A_CLASS, "interaction": pl.Float64},
@@ -155,9 +156,10 @@ class ComparedAnswer:
 
     name: as in ArchitectureAnswer. longest: tokens in the longest patterns that it reads; 0, it reads the bias only.
     accuracy: of held-out texts, subset "all", "with" and "without" a contrary n-gram: texts, accuracy (0 to 1), error
-        (binomial standard error); no row where no text is held out.
+        (standard error, by Agresti and Coull); no row where no text is held out.
     leads: over every other architecture: other, lead (difference in accuracy on all held-out texts), error: of that
-        difference, sqrt(b + c) / n, where b of the n texts only this one gets right, and c only the other one.
+        difference, sqrt(b + c) / n, where b of the n texts only this one gets right, and c only the other one; b and
+        c themselves as only, lost, and those of the texts with and without a contrary n-gram beside them.
     contrary: n-grams that say the opposite of their words (see `tl.contrary`), surest first, the same for all: order,
         feature, class, texts, in_class, polarity, words, and for this architecture effect, f(n-gram) − f(□ …), and
         interaction, the part of the effect that no word has by itself; both of the class's output.

@@ -62,6 +62,11 @@ def print_comparison(report: Report, console: Console) -> None:
             console.print()
             _line(console, title, "bold")
             console.print(table)
+    for answer in report.compared:
+        if some := comparison.share_texts(answer, report):
+            kind = "held-out" if answer.share_held else "training"
+            texts = f"{figure(some[0])} of {figure(some[1])} {kind} texts"
+            _line(console, f"Interaction share of {answer.name}: on {texts}")
     console.print()
     for note in report.notes:
         _line(console, f"Note: {note}", "yellow")
@@ -134,7 +139,7 @@ def _biases(report: Report) -> tuple[str, Table]:
 
 
 def _half_times(report: Report) -> tuple[str, Table]:
-    numbers = ["longest pattern", "interaction share", "best time", "bias", "tokens", "pairs", "longer"]
+    numbers = ["longest pattern", comparison.share_name(report), "best time", "bias", "tokens", "pairs", "longer"]
     table = _table("", ["architecture"], numbers)
     for answer, plan in zip(report.compared, report.architectures, strict=True):
         times = [None if time is None else time / plan.best_time for time in comparison.half_times(answer)]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import sqrt
 from typing import Any
 
 import polars as pl
+from scipy.stats import binomtest
 
 from tangentlens.predictions.evidence import LEAST, LEVEL
 from tangentlens.report import summary
@@ -14,6 +16,9 @@ from tangentlens.report.content import ComparedAnswer, Report
 from tangentlens.report.wording import figure, percent, points, rate, signed
 
 CERTAIN = 2.0  # standard errors above which a difference counts
+FEW = 25  # differing texts below which an exact test decides instead
+CHANCE = 0.05  # its level, of both sides together
+ROUNDING = 1e-12  # a smaller share of the spectrum is none
 TOGETHER = 1.25  # half times within this ratio are the same time
 SMALL = 0.05  # a part of the bias below this share of the other one is not worth a word
 NAMED = 3  # architectures of which bias and learning are told; the tables have all
@@ -38,7 +43,7 @@ def verdict(report: Report) -> list[tuple[str, Sentence]]:
     """What a comparison says, by subject: accuracy, n-grams, bias, learning; [] for a report without one."""
     if not report.compared:
         return []
-    if all(answer.learned.is_empty() for answer in report.compared):
+    if not _learned(report):
         return [("Learning", ("Nothing that these architectures learn carries over to new texts: held-out loss is "
                               "least at the start, before anything is learned.",))]
     return [("Accuracy", accuracy(report)), ("N-grams", ngrams(report)), ("Bias", bias(report)),
@@ -57,39 +62,60 @@ def plain(sentence: Sentence) -> str:
 
 def accuracy(report: Report) -> Sentence:
     """Which architecture is best on held-out texts; of several that are tied, the simplest."""
-    rated = _rated(report.compared)
+    rated = _rated(_learned(report))
+    nothing = _learn_nothing(report)
     if not rated:
-        return ("No text is held out, so nothing says which architecture does best on new texts.",)
+        return ("No text is held out, so nothing says which architecture does best on new texts.", *nothing)
     size = {answer.name: (answer.longest, plan.features)
             for answer, plan in zip(report.compared, report.architectures, strict=True)}
     best = min(rated, key=lambda answer: (-_row(answer)["accuracy"], *size[answer.name]))
     row = _row(best)
     found: list[Piece] = [f"On {figure(row['texts'])} held-out texts ", _name(best), f" gets {_rate(row)} right"]
-    leads = sorted(best.leads.to_dicts(), key=lambda lead: lead["lead"])
-    tied = [lead for lead in leads if not certain(lead["lead"], lead["error"])]
-    behind = [lead for lead in leads if certain(lead["lead"], lead["error"])]
+    rivals = best.leads.filter(pl.col("other").is_in([answer.name for answer in rated]))
+    leads = sorted(rivals.to_dicts(), key=lambda lead: lead["lead"])
+    tied = [lead for lead in leads if not certain(lead["only"], lead["lost"])]
+    behind = [lead for lead in leads if certain(lead["only"], lead["lost"])]
     if tied:
         simplest = min((answer for answer in rated if answer.name in {best.name, *(lead["other"] for lead in tied)}),
                        key=lambda answer: size[answer.name])
-        found += [", but ", *_each(tied), f" {_are(tied)} within two standard errors: these texts cannot tell them "
+        found += [", but ", *_each(tied), f" {_are(tied)} within what chance may do: these texts cannot tell them "
                   "apart. The simplest of them is ", _name(simplest), f", which reads {_reads(simplest)}"]
     found += [". ", *_each(behind), f" {_are(behind)} behind"] if tied and behind else []
     found += [", ahead of ", *_each(behind)] if behind and not tied else []
-    return (*found, ".", *_beside_majority(report, row))
+    return (*found, ".", *_beside_majority(report, row), *nothing)
+
+
+def _learned(report: Report) -> list[ComparedAnswer]:
+    """Without the architectures whose best time is the start, where every output is 0."""
+    return [answer for answer, plan in zip(report.compared, report.architectures, strict=True)
+            if not answer.learned.is_empty() and plan.best_time]
+
+
+def _learn_nothing(report: Report) -> list[Piece]:
+    learned = [answer.name for answer in _learned(report)]
+    names = [[_name(answer)] for answer in report.compared if answer.name not in learned]
+    verb = "learns" if len(names) == 1 else "learn"
+    return [" ", *_listed(names), f" {verb} nothing here that carries over to new texts."] if names else []
 
 
 def _beside_majority(report: Report, row: Row) -> list[Piece]:
     label, share = summary.majority(report)
-    if share is None or certain(row["accuracy"] - share, row["error"]):
+    if share is None or _above(row, share):
         return []
     return [" That is no better than always answering ", Quoted(label, "class"), f" ({percent(share)})."]
 
 
+def _above(row: Row, share: float) -> bool:
+    """Whether chance alone, at this share, would get as many texts right too seldom: an exact binomial tail."""
+    hits = round(row["accuracy"] * row["texts"])
+    return bool(binomtest(hits, row["texts"], share, alternative="greater").pvalue < CHANCE / 2)
+
+
 def ngrams(report: Report) -> Sentence:
-    """How many contrary n-grams the data have, which architectures read them, and whether reading n-grams pays."""
+    """How many contrary n-grams the data have, which architectures read them, and whether those do better."""
     table = report.compared[0].contrary
-    readers = [answer for answer in report.compared if answer.longest > 1]
-    others = [answer for answer in report.compared if answer.longest < 2]
+    readers = [answer for answer in _learned(report) if answer.longest > 1]
+    others = [answer for answer in _learned(report) if answer.longest < 2]
     if table.is_empty():
         return ("No two or three neighbouring tokens say, for certain, the opposite of what they say by themselves "
                 f"(of those in {LEAST} training texts or more, at a false discovery rate of {100 * LEVEL:g} %).",
@@ -114,6 +140,8 @@ def _example(row: Row) -> list[Piece]:
 
 
 def _read(readers: Sequence[ComparedAnswer], others: Sequence[ComparedAnswer]) -> list[Piece]:
+    if not (readers or others):
+        return []
     count = figure((readers or others)[0].contrary.height)
     found: list[Piece] = []
     if readers:
@@ -136,28 +164,40 @@ def _paying(readers: Sequence[ComparedAnswer], others: Sequence[ComparedAnswer])
     first, second = (max(some, key=lambda answer: _row(answer)["accuracy"]) for some in rated)
     lead = first.leads.row(by_predicate=pl.col("other") == second.name, named=True)
     size = points(abs(lead["lead"]), lead["error"])
+    better, worse = certain(lead["only"], lead["lost"]), certain(lead["lost"], lead["only"])
     best, rest = [_name(first), ", the best that reads them, "], [_name(second), ", the best that does not"]
-    if certain(abs(lead["lead"]), lead["error"]):
-        pays, place = ("pays", "ahead of") if lead["lead"] > 0 else ("does not pay", "behind")
-        found: list[Piece] = [f" Reading n-grams {pays} here: ", *best, f"is {size} {place} ", *rest]
+    if better or worse:
+        do, place = ("do better", "ahead of") if better else ("do not do better", "behind")
+        found: list[Piece] = [f" Architectures that read n-grams {do} here: ", *best, f"is {size} {place} ", *rest]
     else:
-        found = [" Held-out texts do not show that reading n-grams pays: ", *best, "and ", *rest, f", differ by {size}"]
-    return [*found, ".", *_where(first, second)]
+        found = [" Held-out texts do not show that architectures that read n-grams do better: ", *best, "and ", *rest,
+                 f", differ by {size}"]
+    return [*found, ".", *_where(first, second, lead, better)]
 
 
-def _where(first: ComparedAnswer, second: ComparedAnswer) -> list[Piece]:
-    """Both on the texts that hold a contrary n-gram, and on the others."""
-    rows = [[_row(answer, subset) for answer in (first, second)] for subset in ("with", "without")]
-    said = [f"{where} they get {_rate(mine)} and {_rate(other)} right" for where, (mine, other) in zip(
-        (f"On the {figure(rows[0][0]['texts'])} texts that hold one of these n-grams", "on the others"), rows,
-        strict=True) if mine["texts"]]
-    return [" ", ", ".join(said), "."] if rows[0][0]["texts"] else []
+def _where(first: ComparedAnswer, second: ComparedAnswer, lead: Row, better: bool) -> list[Piece]:
+    """The lead of the first on the texts that hold a contrary n-gram, and on the others; better: it leads on all."""
+    rows = {subset: (_row(first, subset), _row(second, subset)) for subset in ("with", "without")}
+    count = {subset: mine["texts"] for subset, (mine, _) in rows.items()}
+    if not count["with"]:
+        return []
+    places = {"with": f"On the {figure(count['with'])} texts that hold one of these n-grams",
+              "without": "on the others"}
+    net = {subset: lead[f"only_{subset}"] - lead[f"lost_{subset}"] for subset in rows}
+    said = []
+    for subset, (mine, other) in rows.items():
+        if count[subset]:
+            differing = lead[f"only_{subset}"] + lead[f"lost_{subset}"]
+            size = points(net[subset] / count[subset], sqrt(differing) / count[subset])
+            said.append(f"{places[subset]} the lead is {size} ({_rate(mine)} and {_rate(other)} right)")
+    smaller = count["without"] and net["with"] * count["without"] <= net["without"] * count["with"]
+    why = "; it is not larger where they are, so not because of these n-grams" if better and smaller else ""
+    return [" ", ", ".join(said), why, "."]
 
 
 def bias(report: Report) -> Sentence:
     """What the bias of architectures does to single tokens, where it comes from, and what would remove it."""
     biased = [answer for answer in report.compared if answer.bias["bias"].abs().max()]
-    none = [[_name(answer)] for answer in report.compared if not answer.bias["bias"].abs().max()]
     biased.sort(key=lambda answer: -int(answer.bias["flipped"].sum()))
     told = biased[:NAMED]
     found: list[Piece] = ["A bias is the output where no token is known. "] if told else []
@@ -168,15 +208,31 @@ def bias(report: Report) -> Sentence:
         names = [[_name(answer)] for answer in told if answer.unbiased == remedy]
         found += ([f"With activation={_either(remedy[::-1])} ", *_listed(names), " would have none. "] if remedy
                   else ["No other activation would remove that of ", *_listed(names), ". "])
-    if none:
-        found += [*_listed(none), " have" if len(none) > 1 else " has", " no bias."]
-    return tuple(found)
+    return (*found, *_without_bias(report))
+
+
+def _without_bias(report: Report) -> list[Piece]:
+    """Those that can have no bias, and those that could but whose bias is 0 here."""
+    kinds: dict[bool, list[list[Piece]]] = {True: [], False: []}
+    for answer, plan in zip(report.compared, report.architectures, strict=True):
+        if not answer.bias["bias"].abs().max():
+            share = plan.spectrum.filter(pl.col("order") == 0)["share"].sum()
+            kinds[bool(share <= ROUNDING)].append([_name(answer)])
+    never, here = kinds[True], kinds[False]
+    found: list[Piece] = [*_listed(never), " have" if len(never) > 1 else " has", " no bias family."] if never else []
+    if here:
+        found += [" " if never else "", "The bias of ", *_listed(here), " is 0 here."]
+    return found
+
+
+def largest(answer: ComparedAnswer) -> Row:
+    """The row of the output whose bias is largest; of two that only differ in sign, the positive one."""
+    return max(answer.bias.to_dicts(), key=lambda row: (float(f"{abs(row['bias']):.9g}"), row["bias"]))
 
 
 def _bias_of(answer: ComparedAnswer, report: Report) -> list[Piece]:
-    rows = answer.bias.to_dicts()
-    row = max(rows, key=lambda row: abs(row["bias"]))
-    many = f"{answer.frequent * len(rows):,} frequent tokens" + ("" if len(rows) == 1 else f" in {len(rows)} classes")
+    row, outputs = largest(answer), answer.bias.height
+    many = f"{answer.frequent * outputs:,} frequent tokens" + ("" if outputs == 1 else f" in {outputs} classes")
     return ["The bias of ", _name(answer), f" is {signed(row['bias'])}, ", *_direction(row, report), parts(row),
             f"; it turns the sign of {int(answer.bias['flipped'].sum()):,} of {many}. "]
 
@@ -186,7 +242,8 @@ def _direction(row: Row, report: Report) -> list[Piece]:
     rows = report.data.classes.to_dicts()
     if len(rows) != 2:
         return ["towards " if row["bias"] > 0 else "away from ", Quoted(row["class"], "class")]
-    other, mine = rows[::-1] if row["bias"] < 0 else rows
+    own = str(rows[1]["class"]) == row["class"]
+    other, mine = rows if own == (row["bias"] > 0) else rows[::-1]
     size = "larger" if mine["texts"] > other["texts"] else "smaller"
     about = f", the {size} class" if mine["texts"] != other["texts"] else ", though both classes are equally large"
     return ["towards ", Quoted(str(mine["class"]), "class"), about]
@@ -206,7 +263,7 @@ def parts(row: Row) -> str:
 def learning(report: Report) -> Sentence:
     """What is learned first by architectures that learn several kinds of features."""
     pairs = list(zip(report.compared, report.architectures, strict=True))
-    several = [(answer, plan.best_time) for answer, plan in pairs if answer.learned.height > 1]
+    several = [(answer, plan.best_time) for answer, plan in pairs if answer.learned.height > 1 and plan.best_time]
     if not several:
         return ("Every architecture here learns one kind of feature only, so none is learned first.",)
     told: list[Sentence] = [("in ", _name(answer), f" {_sequence(answer.learned, best)}")
@@ -226,13 +283,19 @@ def _sequence(learned: pl.DataFrame, best: float) -> str:
                      + f" at {percent(group[0]['half_step'] / best)}" for group in groups)
 
 
-def certain(lead: float, error: float) -> bool:
-    """Whether a difference is more than chance would make it: more than CERTAIN standard errors.
+def certain(only: int, lost: int) -> bool:
+    """Whether one architecture is surely better than another: `only` texts it alone gets right, `lost` the other alone.
 
-    >>> certain(0.03, 0.01), certain(0.01, 0.01), certain(0.0, 0.0)
-    (True, False, False)
+    McNemar's test: by standard errors, and exactly, by the binomial distribution, where these texts are fewer than FEW.
+
+    >>> certain(60, 30), certain(6, 0), certain(5, 0), certain(0, 9), certain(0, 0)
+    (True, True, False, False, False)
     """
-    return lead > CERTAIN * error
+    if only <= lost:
+        return False
+    if only + lost < FEW:
+        return bool(binomtest(only, only + lost).pvalue < CHANCE)
+    return only - lost > CERTAIN * sqrt(only + lost)
 
 
 def right(answer: ComparedAnswer) -> int:

@@ -109,7 +109,8 @@ def compared_answer(name: str, names: list[str], labels: list[str], features: li
               for place, feature in enumerate(features)]
     tables: dict[str, list[tuple[Any, ...]]] = {
         "accuracy": [("all", 134, 0.8, 0.03), ("with", 34, 0.7, 0.08), ("without", 100, 0.83, 0.04)],
-        "leads": [(other, 0.01 * place - 0.02, 0.004) for place, other in enumerate(names) if other != name],
+        "leads": [(other, 0.01 * place - 0.02, 0.004, 1, 2, 0, 2, 1, 0) for place, other in enumerate(names)
+                  if other != name],
         "contrary": ngrams,
         "interactions": [(2, feature, classes[0], 0.3) for feature in features],
         "bias": [(label, -0.3, -0.5, 0.2, math.nan, 3, 2) for label in classes],

@@ -114,15 +114,30 @@ def test_eighty_columns_hold_every_number():
 
 def test_tables_leave_out_what_there_is_not():
     empty = {name: pl.DataFrame(schema=COMPARED[name]) for name in ("accuracy", "contrary")}
-    report = plain(**empty, bias=plain().compared[0].bias.with_columns(bias=pl.lit(0.0)))
+    report = plain(**empty, share_texts=134, bias=plain().compared[0].bias.with_columns(bias=pl.lit(0.0)))
     text = printed(report, 80)
     for word in ("held-out", "n-grams", "strongest", "net"):
         assert word not in text[text.index("What is read"):]
     assert len(re.findall(r"^architecture ", text, re.MULTILINE)) == 1
-    assert "have no bias" in text
+    assert "The bias of SelfAttention and CNN is 0 here" in text
     section = page.render(report)
     assert "N‑grams right" not in section
     assert 'class="heat"' not in section
+
+
+@pytest.mark.parametrize(("held", "texts", "said"), [
+    (True, 99, "99 of 134"), (True, 134, None), (False, 99, "99 of 1,100"), (False, 1100, None)])
+def test_texts_of_the_interaction_share(held, texts, said):
+    """Which texts they are is told where they are not held out, and how many where these are not all."""
+    report = plain(share_held=held, share_texts=texts)
+    section, text = page.render(report), " ".join(printed(report, 80).split())
+    assert ("Interaction share (training texts)</th>" in section) == (not held)
+    assert ("(training" in text) == (not held)
+    assert ("Interaction share of CNN: on" in text) == bool(said)
+    assert ("texts)</small>" in section) == bool(said)
+    if said:
+        assert f"Interaction share of CNN: on {said} {'held-out' if held else 'training'} texts" in text
+        assert f"<small>({said} texts)</small>" in section
 
 
 def test_more_than_two_classes():
