@@ -112,7 +112,7 @@ def test_windows_are_checked(window, message):
 @pytest.mark.parametrize(("content", "message"), [
     (b"", "is empty"), (b" \n\n\t", "is empty"), (b"one", "at most one token"), (b"one one one", "at least two"),
     (b"\x89PNG\r\n\x1a\n", "PNG picture.*plain text"), (b"a b\0c", "NUL byte"), (b"a \xff\xfe\xfd b", "not readable"),
-    (gzip.compress(b"a b a b")[:-6], "damaged")])
+    (gzip.compress(b"a b a b", mtime=0)[:-6], "damaged")])
 def test_bad_files_are_refused(tmp_path, content, message):
     path = tmp_path / "bad.txt"
     path.write_bytes(content)
