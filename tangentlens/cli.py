@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
-import signal
-import sys
-import threading
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -20,8 +15,6 @@ from tangentlens import __version__
 from tangentlens.audit import Audit, audit
 from tangentlens.comparing import compare
 from tangentlens.data import Texts, movie_reviews, read_corpus, read_texts, small_reviews
-from tangentlens.data.reading import UNLABELLED
-from tangentlens.errors import OutputError, TangentLensError
 from tangentlens.kernels import ARCHITECTURES, spectra
 from tangentlens.kernels.comparing import varied
 from tangentlens.kernels.parsing import parse_architecture
@@ -33,13 +26,12 @@ from tangentlens.options import (
     reading_options,
     training_options,
 )
+from tangentlens.program import Terminal, printing, run, warnings_as_lines
 from tangentlens.report import print_comparison, print_report, print_spectra, spectrum_page
 from tangentlens.report.files import staged
 from tangentlens.report.language_terminal import print_language
 from tangentlens.report.wording import visible
 from tangentlens.verifying import Verification, kept
-
-_SPELLING = re.compile(r"""\b(on_bad_row|encoding|loss|quote)=(["']?)([\w-]+)\2""")  # in messages for Python users
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
@@ -126,11 +118,11 @@ def spectrum_command(architectures: tuple[str, ...], vary: tuple[str, ...], outp
     if output:
         with Console(stderr=True).status("drawing"):
             spectrum_page(chosen, output)
-    with _printing(output):
+    with printing(output):
         if as_json:
             click.echo(found.write_json())
         else:
-            print_spectra(chosen, _Console())
+            print_spectra(chosen, Terminal())
             if output:
                 click.echo(f"\nOpen {visible(output)} in a browser.")
 
@@ -144,17 +136,17 @@ def language_command(file: str, *, architectures: tuple[str, ...], output: str, 
     chosen = [parse_architecture(text, ARCHITECTURES) for text in architectures] or None
     moment = _number(time, "--time", "best")
     console = Console(stderr=True, quiet=quiet)
-    with _warnings_as_lines(quiet), staged(output) as stage, console.status("reading") as status:
+    with warnings_as_lines(quiet), staged(output) as stage, console.status("reading") as status:
         found = language(read_corpus(file, **reading), chosen, window=window, time=moment, sample=sample, memory=memory,
                          seed=seed, announce=lambda line: console.print(Text(visible(line)), soft_wrap=True),
                          progress=lambda line: status.update(visible(line)))
         status.update("writing")
         found.write(stage)
-    with _printing(output):
+    with printing(output):
         if as_json:
             click.echo(found.to_json())
         elif not quiet:
-            print_language(found, _Console())
+            print_language(found, Terminal())
             click.echo(f"\nOpen {visible(os.path.join(output, 'language.html'))} in a browser; the pairs are in "
                        "pairs.parquet, every setting in run.json.")
 
@@ -184,7 +176,7 @@ def _run(read: Callable[[], Texts], *, architectures: tuple[str, ...], output: s
     settings["learning_rate"] = _number(settings["learning_rate"], "--learning-rate", "auto")
     console = Console(stderr=True, quiet=quiet)
     keeping = kept(output) if verification else contextlib.nullcontext()
-    with _warnings_as_lines(quiet), keeping as folder, staged(output) as stage:
+    with warnings_as_lines(quiet), keeping as folder, staged(output) as stage:
         with console.status("reading") as status:
             texts = read()
             if sample is not None:
@@ -198,71 +190,15 @@ def _run(read: Callable[[], Texts], *, architectures: tuple[str, ...], output: s
             found = verification.trained(found, texts, settings, folder=folder, console=console)
         with console.status("writing"):
             found.write(stage)
-    with _printing(output):
+    with printing(output):
         if as_json:
             click.echo(found.to_json())
         elif not quiet:
-            (print_comparison if found.content.compared else print_report)(found.content, _Console())
+            (print_comparison if found.content.compared else print_report)(found.content, Terminal())
             click.echo(f"\nOpen {visible(os.path.join(output, 'audit.html'))} in a browser; "
                        "every label score is in scores.parquet, every setting in run.json."
                        + (" All figures of the comparison are in compared.parquet." if found.content.compared else "")
                        + (" Predicted and trained scores are in verified.parquet." if verification else ""))
-
-
-class _Console(Console):
-    def on_broken_pipe(self) -> None:
-        """Leaves it to `_printing`; Rich itself would end the program."""
-        raise BrokenPipeError
-
-
-@contextlib.contextmanager
-def _printing(output: str | None = None) -> Iterator[None]:
-    """The results are written by now: a reader that stops reading, such as `head`, is no error; a full disk is."""
-    try:
-        yield
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains once more at its end
-        if not isinstance(error, BrokenPipeError):
-            place = f'the results are in "{output}", but the summary' if output else "the result"
-            raise OutputError(f"{place} cannot be printed: {error.strerror or error}") from error
-
-
-@contextlib.contextmanager
-def _warnings_as_lines(quiet: bool) -> Iterator[None]:
-    """Warnings to the user become one line each on stderr; those of libraries about numbers are dropped."""
-    def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-        if not quiet and issubclass(category, UserWarning):
-            print(f"tangentlens: warning: {visible(message)}", file=sys.stderr)
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", UserWarning)
-        warnings.showwarning = show
-        yield
-
-
-class _Ended(BaseException):
-    """A signal asks the program to end; args: its number."""
-
-
-@contextlib.contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """Ctrl-C, SIGTERM and SIGHUP raise _Ended, so that what is half done is cleaned up; main thread only."""
-    def stop(number: int, _: Any) -> None:
-        raise _Ended(number)
-
-    before = {}
-    if threading.current_thread() is threading.main_thread():
-        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-            number = getattr(signal, name, None)  # Windows has no SIGHUP
-            if number is not None and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
-                before[number] = signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _number(text: str, option: str, word: str) -> float | str:
@@ -283,44 +219,8 @@ def _widths(text: str) -> tuple[int, ...]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The program `tangentlens`: one line and exit status 2 for any error the user can mend, 130 for Ctrl-C."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
-    try:
-        with _ended_by_signals():
-            cli.main(arguments, prog_name="tangentlens", standalone_mode=False)
-    except TangentLensError as error:
-        sys.exit(_fail(_SPELLING.sub(_as_option, str(error).replace(UNLABELLED, "")) + _notes(error)))
-    except click.ClickException as error:
-        context = getattr(error, "ctx", None)
-        help_line = f"; see {context.command_path} --help" if context is not None else ""
-        sys.exit(_fail(error.format_message().rstrip(".") + help_line))
-    except (KeyboardInterrupt, click.Abort, _Ended) as stop:
-        start = "\n" if sys.stderr.isatty() else ""  # after the ^C that a terminal shows
-        line = f"tangentlens: interrupted; no half-written result is left{_notes(stop)}"
-        print(start + visible(line), file=sys.stderr)
-        sys.exit(128 + (stop.args[0] if isinstance(stop, _Ended) else signal.SIGINT))
-    except MemoryError:
-        sys.exit(_fail("not enough memory; try --sample N, --min-count 2 or fewer architectures"))
-    except ArithmeticError as error:
-        sys.exit(_fail(f"the numbers become too large or too small to compute with ({error}); choose standard "
-                       "deviations nearer to 1, and a smaller kernel_size or depth"))
-
-
-def _notes(error: BaseException) -> str:
-    """What was noted on the error while it rose: what stays of unfinished work."""
-    return "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
-
-
-def _as_option(found: re.Match[str]) -> str:
-    """An argument of a Python function as the option that does the same here."""
-    return f"--{found[1].replace('_', '-')} {found[3].lower()}"
-
-
-def _fail(message: str) -> int:
-    print(f"tangentlens: error: {visible(message)}", file=sys.stderr)
-    return 2
+    """The program `tangentlens`; see `program.run`."""
+    run(cli, arguments)
 
 
 if __name__ == "__main__":
