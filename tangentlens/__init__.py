@@ -31,6 +31,7 @@ from tangentlens.kernels import (
     SelfAttention,
     TokenRates,
     spectra,
+    stand_in,
     trends,
 )
 from tangentlens.languages import language
@@ -63,7 +64,7 @@ __all__ = [
     "Tokens", "Trajectory", "Vocabulary", "at_first_order", "audit", "bias_sources", "bias_split", "compare",
     "contrary", "first_order", "interaction_share", "interactions", "language", "learn", "learn_next",
     "learning_order", "load", "movie_reviews", "negations", "perplexities", "prior_variance", "read_corpus",
-    "read_texts", "responses", "small_reviews", "spectra", "spectrum_page", "split", "tokenize", "trends",
+    "read_texts", "responses", "small_reviews", "spectra", "spectrum_page", "split", "stand_in", "tokenize", "trends",
 ]
 
 
