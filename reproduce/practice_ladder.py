@@ -25,8 +25,9 @@ from reproduce.practice_train import WORK
 from reproduce.sheet import Row, Sheet, number, save, text
 from tangentlens import CNN, MLP, ElmanRNN, LinearRNN, MatrixVector, SelfAttention, TokenRates
 
+NOISY = "gated n-grams, rates 1/√count"
 BAG, GATED = MLP(activation="tanh"), LinearRNN(max_order=3, gate_std=0.4)
-ATTEMPTS: dict[str, tl.Architecture] = {
+ARCHITECTURES: dict[str, tl.Architecture] = {
     "bag of tokens, plain descent": BAG,
     "the same, bias (ReLU)": MLP(),
     "the same, two layers with bias (ReLU)": MLP(depth=2),
@@ -41,10 +42,13 @@ ATTEMPTS: dict[str, tl.Architecture] = {
     "order from the end (ElmanRNN, last)": ElmanRNN(pooling="last", weight_std=0.9),
     "gated n-grams, plain descent": GATED,
     "gated n-grams, only embeddings at 1/√count": TokenRates(GATED, rate=10.0),
-    "gated n-grams, rates 1/√count": TokenRates(GATED, rate=0.3),
+    NOISY: TokenRates(GATED, rate=0.3),
+    "the same, sum over the text": TokenRates(LinearRNN(max_order=3, gate_std=0.4, pooling="sum"), rate=0.3),
     "gates of 1 (longer n-grams weigh more)": TokenRates(LinearRNN(max_order=3, gate_std=1.0), rate=0.3),
     "tokens and bigrams alike (MatrixVector)": TokenRates(MatrixVector(residual=True), rate=0.3),
 }
+ATTEMPTS = {attempt: (architecture, "train_loss") for attempt, architecture in ARCHITECTURES.items()} | {
+    f"{NOISY}, to the loss with dropout": (ARCHITECTURES[NOISY], "dropout_loss")}
 STEPS = np.array([-1.0, -0.5, -0.25, -0.1, 0.0, 0.1, 0.25, 0.5, 1.0])  # λ, tried on SST
 AFTERWARDS = {"less or more of s(a) + s(b)": np.add, "less or more of s(a) s(b)": np.multiply}
 SHOWN = {"attempt": ("attempt", text), "data": ("data", text)} | {
@@ -59,32 +63,39 @@ NOTES = (
 
 def rows_of(work: Path) -> Iterator[Row]:
     """One row for every attempt and data set."""
-    found = {(name, answers.network): answers for name, answers in trained_networks(work)}
-    for attempt, architecture in ATTEMPTS.items():
-        for name in DATA_SETS:
+    found: dict[str, list[Answers]] = {name: [] for name in DATA_SETS}
+    for name, answers in trained_networks(work):
+        if answers.network in FIVE:
+            found[name].append(answers)
+    for attempt, (architecture, loss) in ATTEMPTS.items():
+        for name, there in found.items():
             row: Row = {"attempt": attempt, "data": name}
-            for network in FIVE:
-                if (name, network) in found:
-                    row |= shares(name, found[name, network], architecture)
+            for answers in there:
+                row |= shares(name, answers, architecture, loss)
             yield row
         print(attempt, flush=True)
     for attempt, combine in AFTERWARDS.items():
-        best: dict[str, float] = {}
-        for name in DATA_SETS:
-            row = {"attempt": attempt, "data": name}
-            for network in FIVE[1:]:
-                if (name, network) not in found:
-                    continue
-                levels = [afterwards(name, found[name, network], combine, step) for step in STEPS]
-                best.setdefault(network, float(STEPS[int(np.argmax(levels))]))  # SST comes first
-                row |= {f"bigram {network}": levels[int(np.flatnonzero(best[network] == STEPS)[0])],
-                        f"step {network}": best[network]}
-            yield row
+        yield from corrected_rows(attempt, combine, found)
 
 
-def shares(name: str, answers: Answers, architecture: tl.Architecture) -> Row:
+def corrected_rows(attempt: str, combine: np.ufunc, found: dict[str, list[Answers]]) -> Iterator[Row]:
+    """The stand-in's interactions with a correction whose λ was best on SST."""
+    best: dict[str, float] = {}
+    for name, there in found.items():
+        row: Row = {"attempt": attempt, "data": name}
+        for answers in there:
+            if answers.network == "bag":
+                continue
+            levels = [afterwards(name, answers, combine, step) for step in STEPS]
+            best.setdefault(answers.network, float(STEPS[int(np.argmax(levels))]))  # SST comes first
+            row |= {f"bigram {answers.network}": levels[int(np.flatnonzero(best[answers.network] == STEPS)[0])],
+                    f"step {answers.network}": best[answers.network]}
+        yield row
+
+
+def shares(name: str, answers: Answers, architecture: tl.Architecture, loss: str) -> Row:
     """Shares of the ceiling of one attempt for one network."""
-    said = predicted(architecture, name, answers.train_loss)
+    said = predicted(architecture, name, float(answers[loss].mean()))
     row = {f"token {answers.network}": share(said["token"], answers["token"])}
     if answers.network == "bag" or np.isnan(ceiling(answers["bigram"])):
         return row

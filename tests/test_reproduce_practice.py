@@ -92,7 +92,8 @@ def small(monkeypatch):
         monkeypatch.setattr(module, "inquiry", lambda name: inquiry, raising=False)
     for module in (predictions, decisions):
         monkeypatch.setattr(module, "material", lambda name: material)
-    monkeypatch.setattr(train, "FITTING", dict.fromkeys(train.NETWORKS, tl.networks.Fitting(epochs=4, learning_rate=5e-3)))
+    fitting = tl.networks.Fitting(epochs=4, learning_rate=5e-3)
+    monkeypatch.setattr(train, "FITTING", dict.fromkeys(train.NETWORKS, fitting))
     monkeypatch.setattr(train, "SIZE", 16)
     for cached in (predictions.learned, predictions.predicted, predictions.rival_answers):
         cached.cache_clear()
