@@ -83,7 +83,7 @@ def size_row(name: str, answers: Answers) -> Row:
             "common": common_share(answers.found), "common_interval": f"{low:.1%} to {high:.1%}",
             "single": float(np.mean(joint / (main + joint))),
             "size": rms(asked["bigram"]) / rms(asked["token"]),
-            "size_common": common_size(answers["bigram"]) / common_size(answers["token"])}
+            "size_common": common_size(answers["bigram"]) / (common_size(answers["token"]) or np.nan)}
 
 
 def order_rows(rows: Sequence[Row]) -> Iterator[Row]:
