@@ -29,7 +29,9 @@ from tangentlens.kernels import (
     LinearRNN,
     MatrixVector,
     SelfAttention,
+    TokenRates,
     spectra,
+    stand_in,
     trends,
 )
 from tangentlens.languages import language
@@ -60,10 +62,10 @@ __version__ = "0.1.0"
 __all__ = [
     "CNN", "MLP", "Architecture", "Audit", "Batches", "Contexts", "Corpus", "ElmanRNN", "Explanation", "Family",
     "Features", "FirstOrder", "LanguageModel", "LinearRNN", "MatrixVector", "Negations", "SelfAttention", "Texts",
-    "Tokens", "Trajectory", "Vocabulary", "at_first_order", "audit", "bias_sources", "bias_split", "compare", "contrary",
-    "first_order", "interaction_share", "interactions", "language", "learn", "learn_next", "learning_order", "load",
-    "movie_reviews", "negations", "perplexities", "prior_variance", "read_corpus", "read_texts", "responses",
-    "small_reviews", "spectra", "spectrum_page", "split", "tokenize", "trends",
+    "TokenRates", "Tokens", "Trajectory", "Vocabulary", "at_first_order", "audit", "bias_sources", "bias_split",
+    "compare", "contrary", "first_order", "interaction_share", "interactions", "language", "learn", "learn_next",
+    "learning_order", "load", "movie_reviews", "negations", "perplexities", "prior_variance", "read_corpus",
+    "read_texts", "responses", "small_reviews", "spectra", "spectrum_page", "split", "stand_in", "tokenize", "trends",
 ]
 
 
