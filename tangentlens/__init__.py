@@ -29,12 +29,15 @@ from tangentlens.kernels import (
     LinearRNN,
     MatrixVector,
     SelfAttention,
+    TokenRates,
     spectra,
+    stand_in,
     trends,
 )
 from tangentlens.languages import language
 from tangentlens.learning import Batches
 from tangentlens.predictions import (
+    Explanation,
     FirstOrder,
     LanguageModel,
     Trajectory,
@@ -57,12 +60,12 @@ from tangentlens.report import spectrum_page
 __version__ = "0.1.0"
 
 __all__ = [
-    "CNN", "MLP", "Architecture", "Audit", "Batches", "Contexts", "Corpus", "ElmanRNN", "Family", "Features",
-    "FirstOrder", "LanguageModel", "LinearRNN", "MatrixVector", "Negations", "SelfAttention", "Texts", "Tokens",
-    "Trajectory", "Vocabulary", "at_first_order", "audit", "bias_sources", "bias_split", "compare", "contrary",
-    "first_order", "interaction_share", "interactions", "language", "learn", "learn_next", "learning_order", "load",
-    "movie_reviews", "negations", "perplexities", "prior_variance", "read_corpus", "read_texts", "responses",
-    "small_reviews", "spectra", "spectrum_page", "split", "tokenize", "trends",
+    "CNN", "MLP", "Architecture", "Audit", "Batches", "Contexts", "Corpus", "ElmanRNN", "Explanation", "Family",
+    "Features", "FirstOrder", "LanguageModel", "LinearRNN", "MatrixVector", "Negations", "SelfAttention", "Texts",
+    "TokenRates", "Tokens", "Trajectory", "Vocabulary", "at_first_order", "audit", "bias_sources", "bias_split",
+    "compare", "contrary", "first_order", "interaction_share", "interactions", "language", "learn", "learn_next",
+    "learning_order", "load", "movie_reviews", "negations", "perplexities", "prior_variance", "read_corpus",
+    "read_texts", "responses", "small_reviews", "spectra", "spectrum_page", "split", "stand_in", "tokenize", "trends",
 ]
 
 

@@ -104,10 +104,10 @@ def test_weights_move_a_median():
 
 
 @pytest.mark.parametrize("budget", [2**24, 40, 1])
-def test_the_cost_of_tied_attention_is_limited(budget, monkeypatch):
+def test_the_cost_of_attention_with_positions_is_limited(budget, monkeypatch):
     monkeypatch.setattr(compared, "POSITIONS", budget)
     monkeypatch.setattr(compared, "BATCH", 20)
-    architecture = tl.SelfAttention(scores="tied")
+    architecture = tl.SelfAttention(scores="tied", positions=True)
     answer, _ = compared.compared(learned(architecture, 2), evidence(2), np.array(labels_of(HELD, 2)))
     assert answer.share_texts == {2**24: 7, 40: answer.share_texts, 1: 1}[budget]
     assert 1 <= answer.share_texts <= 7

@@ -28,6 +28,7 @@ class Family:
     where they are not occurrences × weight; weight (n,); coefficients (G, G), symmetric, positive semi-definite, the
     last group being the full window; ends None or (n, at least `first`), the patterns at the last places of every text,
     from its end, −1 for none. Families of several lags share `stored` and `ends`: each leaves out `first` last places.
+    scale None or (G d,): a factor for every column's counts, where columns of one family differ in their coefficient.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Family:
     first: int = 0  # place of the pattern's first token in the window
     values: Array | None = None
     ends: NDArray[np.int32] | None = None
+    scale: Array | None = None
 
     def __post_init__(self) -> None:
         columns = len(self) * len(self.groups)
@@ -86,6 +88,8 @@ class Family:
         data = self.values
         if data is None:
             data = occurrences.data * np.repeat(self.weight, np.diff(occurrences.indptr))
+        if self.scale is not None:
+            data = data * self.scale[occurrences.indices]
         return sparse.csr_array((data, occurrences.indices, occurrences.indptr), shape=occurrences.shape)
 
     @property

@@ -21,7 +21,8 @@ def features_to_arrays(features: Features) -> tuple[dict[str, Any], Arrays]:
     owners: dict[int, int] = {}  # the first family with these counts
     for number, family in enumerate(features.families):
         raw = family.stored
-        part: dict[str, Any] = {"weight": family.weight, "coefficients": family.coefficients}
+        part: dict[str, Any] = {"weight": family.weight, "coefficients": family.coefficients,
+                                "scale": family.scale}
         if owners.setdefault(id(raw), number) == number:
             part |= {"data": raw.data, "indices": raw.indices, "indptr": raw.indptr}
             part |= {"values": family.values, "ends": family.ends}
@@ -52,7 +53,8 @@ def features_from_arrays(about: dict[str, Any], arrays: Arrays) -> Features:
         own = None if entry["patterns"] is None else patterns[entry["patterns"]]
         families.append(Family(entry["name"], own, counts[owner], arrays[f"family{number}_weight"],
                                arrays[f"family{number}_coefficients"], tuple(entry["groups"]), entry["style"],
-                               entry["window"], entry["first"], part["values"], part["ends"]))
+                               entry["window"], entry["first"], part["values"], part["ends"],
+                               arrays.get(f"family{number}_scale")))
     return Features(tuple(families), about["size"], about["windowless"], about["unknown"])
 
 

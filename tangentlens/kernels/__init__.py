@@ -9,6 +9,8 @@ from tangentlens.kernels.linear_rnn import LinearRNN
 from tangentlens.kernels.matrix_vector import MatrixVector
 from tangentlens.kernels.mlp import MLP
 from tangentlens.kernels.parsing import parse_architecture
+from tangentlens.kernels.stand_ins import StandIn, stand_in
+from tangentlens.kernels.token_rates import TokenRates
 from tangentlens.kernels.varying import trends
 
 ARCHITECTURES: dict[str, type[Architecture]] = {
@@ -16,4 +18,4 @@ ARCHITECTURES: dict[str, type[Architecture]] = {
 }
 
 __all__ = ["ARCHITECTURES", "CNN", "MLP", "Architecture", "ElmanRNN", "LinearRNN", "MatrixVector", "SelfAttention",
-           "describe", "parse_architecture", "shares", "spectra", "trends"]
+           "StandIn", "TokenRates", "describe", "parse_architecture", "shares", "spectra", "stand_in", "trends"]

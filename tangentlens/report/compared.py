@@ -24,7 +24,7 @@ from tangentlens.report.content import COMPARED, ComparedAnswer
 
 STRONGEST = 100  # tokens with the largest effects, whose rank the bias may change
 SHOWN = 20  # rows of a table of examples
-POSITIONS = 2**24  # Σ L² of the texts that tied attention's interaction share is taken over
+POSITIONS = 2**24  # Σ L² of the texts that the interaction share of attention with positions is taken over
 BATCH = 2**21  # the same at a time
 ROUNDING = 1e-9  # smaller shares, and effects relative to the largest one, are none
 
@@ -195,12 +195,15 @@ def _interaction_share(learned: Learned, sums: Array, evidence: Evidence) -> tup
     if not (isinstance(architecture, SelfAttention) and architecture.scores == "tied"):
         return float(share_of_joints(sums[1], sums[2])), sums.shape[1]
     texts = evidence.held if len(evidence.held) else evidence.train
+    if not architecture.positions:
+        found = mains_and_joints(architecture, trajectory, texts, step=trajectory.best)
+        return float(share_of_joints(*found)), len(texts)
     order = np.random.default_rng(0).permutation(len(texts))
     reached = np.cumsum(texts.lengths[order] ** 2)
     some = order[:max(1, int(np.searchsorted(reached, POSITIONS, side="right")))]
     batches = np.split(some, np.flatnonzero(np.diff(reached[:len(some)] // BATCH)) + 1)
-    found = [mains_and_joints(architecture, trajectory, texts[rows], step=trajectory.best) for rows in batches]
-    mains, joints = (np.concatenate(part) for part in zip(*found, strict=True))
+    parts = [mains_and_joints(architecture, trajectory, texts[rows], step=trajectory.best) for rows in batches]
+    mains, joints = (np.concatenate(part) for part in zip(*parts, strict=True))
     return float(share_of_joints(mains, joints)), len(some)
 
 
