@@ -96,7 +96,7 @@ def _pulls(families: list[Family], scores: list[Array], decision: Array, least: 
     mean: Array = summed / texts[:, None]
     toward: Ids = mean.argmax(axis=1).astype(np.int64)
     helps = chosen[text] == toward[column]
-    weight: Array = np.bincount(column, weights=np.where(helps, np.clip(rests, 0, 1), 0.0), minlength=len(keep)) * 1.0
+    weight: Array = np.asarray(np.bincount(column, np.where(helps, np.clip(rests, 0, 1), 0.0), len(keep)), np.float64)
     decided = np.bincount(column, weights=helps & (rests >= 1), minlength=len(keep)).astype(np.int64)
     inverse = []
     for family, place in zip(families, places, strict=True):
