@@ -35,7 +35,7 @@ def plant(texts: tl.Texts, share: float, purity: float, *, seed: int = 3) -> Pla
     words = [one.split() for one in texts.texts]
     labels = np.asarray(texts.labels)
     for turn, kind in enumerate(CUES):
-        mine, other = (np.flatnonzero(labels == name) for name in (texts.classes[turn % 2], texts.classes[1 - turn % 2]))
+        mine, other = (np.flatnonzero(labels == texts.classes[place]) for place in (turn % 2, 1 - turn % 2))
         size = round(share * len(mine))
         wrong = min(len(other), round(size * (1 - purity) / purity))
         mine, other = rng.permutation(mine), rng.permutation(other)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import lru_cache
 from typing import Any
 
@@ -48,7 +49,7 @@ def _counted(texts: tl.Texts) -> tuple[tl.Tokens, sparse.csr_array, Any]:
     tokens = tl.tokenize(texts)
     strings = np.array(tokens.vocabulary.strings, dtype=object)
     rows = [strings[tokens[row].ids].tolist() for row in range(len(tokens))]
-    documents = [[*row, *(" ".join(pair) for pair in zip(row, row[1:], strict=False)),
+    documents = [[*row, *(" ".join(pair) for pair in itertools.pairwise(row)),
                   *(f"{one} in first place" for one in row[:1])] for row in rows]
     counter = CountVectorizer(analyzer=lambda row: row, binary=True, min_df=LEAST)
     counts = sparse.csr_array(counter.fit_transform(documents))

@@ -226,7 +226,8 @@ def tables(detection: list[Cell], length: list[Cell], lost: list[Cell]) -> dict[
              "a cue × share × architecture.",)),
         "shortcuts_points": Sheet("The points", lost, {
             "data": ("data", text), "architecture": ("architecture", text), "cue": ("cue", text),
-            "share": ("share", text), "predicted": ("predicted", number(".3f")), "trained": ("trained", number(".3f"))}),
+            "share": ("share", text), "predicted": ("predicted", number(".3f")),
+            "trained": ("trained", number(".3f"))}),
     }
 
 
