@@ -26,7 +26,7 @@ from tangentlens.data.suspects import Lists
 from tangentlens.errors import DataError, OptionError, nearest
 from tangentlens.kernels import CNN, MLP, Architecture, SelfAttention, describe
 from tangentlens.kernels.comparing import distinct
-from tangentlens.predictions import Explanation, Trajectory, learn
+from tangentlens.predictions import Explanation, FirstOrder, LanguageModel, Trajectory, learn
 from tangentlens.predictions.flags import Ground, compared_flags, flags, together
 from tangentlens.predictions.strongest import Strongest, strongest
 from tangentlens.report import ArchitectureAnswer, Report, VerifiedAnswer, write_page
@@ -134,15 +134,19 @@ class Audit:
         return f"Audit({self.content.data.texts} texts, {', '.join(map(describe, self.architectures))})"
 
 
-def load(path: str | os.PathLike[str]) -> Audit | Tokens | Trajectory:
-    """What `save` wrote: a folder gives an Audit, a file gives Tokens or a Trajectory. Raises DataError."""
+def load(path: str | os.PathLike[str]) -> Audit | Tokens | Trajectory | FirstOrder | LanguageModel:
+    """What `save` wrote: a folder gives an Audit, a file Tokens, a Trajectory, a FirstOrder or a LanguageModel. Raises
+    DataError.
+    """
     if Path(path).is_dir():
         return _load_audit(Path(path))
     about, arrays = read_arrays(path)
     if about.get("kind") == "Tokens":
         return Tokens.from_arrays(arrays, about["tokenizer"])
-    if about.get("kind") == "Trajectory":
-        return Trajectory.from_arrays(about, arrays)
+    readers: dict[str, Callable[..., Trajectory | FirstOrder | LanguageModel]] = {
+        one.__name__: one.from_arrays for one in (Trajectory, FirstOrder, LanguageModel)}
+    if about.get("kind") in readers:
+        return readers[about["kind"]](about, arrays)
     raise DataError(f"{path} holds {about.get('kind')}, which is read through its folder")
 
 
