@@ -31,6 +31,7 @@ from tangentlens.report import ArchitectureAnswer, Report, VerifiedAnswer, write
 from tangentlens.report.answers import answer, glance
 from tangentlens.report.comparison import compared_result, compared_table
 from tangentlens.report.files import explained, staged
+from tangentlens.report.live import Live
 from tangentlens.report.notes import notes_on
 from tangentlens.report.page import render
 from tangentlens.report.results import as_json, result
@@ -123,7 +124,8 @@ def _load_audit(folder: Path) -> Audit:
         answers.append(answer(architecture, trajectory, found, seconds=seconds, spectrum=architecture.spectrum()))
         tables.append(_named(found.scores, architecture))
     content = Report(about["title"], data, tuple(answers), tuple(about["notes"]), about["settings"],
-                     read_verified(about), read_compared(about))
+                     read_verified(about), read_compared(about),
+                     live=Live(tokens, tuple(architectures), tuple(trajectories)))
     return Audit(content, tuple(architectures), tuple(trajectories), tokens, pl.concat(tables))
 
 
@@ -212,7 +214,8 @@ def audited(texts: Texts, chosen: tuple[Architecture, ...], *, progress: Progres
                   training_rows=material.rows[0], validation_rows=material.rows[1])
     about = _about(texts, options, chosen, clock.perf_counter() - started)
     notes = (*heard, *notes_on(texts, material.tokens, len(material.held), zip(chosen, trajectories, strict=True)))
-    content = Report(f"What networks learn from {texts.source}", data, tuple(answers), notes, about)
+    content = Report(f"What networks learn from {texts.source}", data, tuple(answers), notes, about,
+                     live=Live(material.tokens, chosen, tuple(trajectories)))
     return Audit(content, chosen, tuple(trajectories), material.tokens, pl.concat(tables)), material
 
 

@@ -10,6 +10,7 @@ import polars as pl
 from polars.datatypes import DataTypeClass
 
 from tangentlens.errors import ShapeError
+from tangentlens.report.live import Live
 
 CLASSES = ("class", "texts", "share", "mean_length")
 LENGTHS = ("low", "high", "class", "texts")
@@ -202,6 +203,7 @@ class ComparedAnswer:
 class Report:
     """Everything a terminal summary or a page shows. notes: warnings. settings: what run.json holds. verified: what
     trained networks say, for some of the architectures. compared: what makes the architectures differ, for all or none.
+    live: what the page needs to decide texts that are typed into it.
     """
 
     title: str
@@ -211,6 +213,7 @@ class Report:
     settings: dict[str, Any] = field(default_factory=dict)
     verified: tuple[VerifiedAnswer, ...] = ()
     compared: tuple[ComparedAnswer, ...] = ()
+    live: Live | None = None
 
     def __post_init__(self) -> None:
         names = [answer.name for answer in self.architectures]

@@ -11,10 +11,11 @@ from tangentlens.predictions.evidence import FREQUENT, MOST
 from tangentlens.report import comparison, summary, verified, wording
 from tangentlens.report.content import ArchitectureAnswer, ComparedAnswer, Report, VerifiedAnswer
 from tangentlens.report.document import columns, document, write_document
+from tangentlens.report.live import LARGEST
 from tangentlens.report.verdict import verdict
 
-_SCRIPTS = ("values.js", "data.js", "lines.js", "spectra.js", "charts.js", "verified.js", "compared.js", "tables.js",
-            "drawing.js", "page.js")
+_SCRIPTS = ("values.js", "tokenizing.js", "live.js", "texts.js", "data.js", "lines.js", "spectra.js", "charts.js",
+            "verified.js", "compared.js", "tables.js", "drawing.js", "page.js", "try.js")
 SURE = 12  # contrary n-grams that are shown
 CHIPS = 5  # interactions of each architecture and order that are shown
 TURNED = 12  # tokens of each architecture that are shown
@@ -37,6 +38,7 @@ def write_page(report: Report, path: str | os.PathLike[str]) -> None:
 
 def render(report: Report) -> str:
     """The page as text: `write_page` without the file."""
+    shown = payload(report)
     return document("audit.html.j2", _SCRIPTS, {
         "report": report,
         "classes": summary.class_names(report),
@@ -45,7 +47,9 @@ def render(report: Report) -> str:
         "majority": summary.majority(report),
         "ranks": summary.rank_differences(report),
         "settings": list(flat(report.settings).items()),
-        "payload": payload(report),
+        "payload": shown,
+        "live": shown.get("live"),
+        "largest": LARGEST,
         "verified": verified,
         "comparison": comparison,
         "verdict": verdict(report),
@@ -67,6 +71,8 @@ def payload(report: Report) -> dict[str, Any]:
         "lengths": columns(report.data.lengths),
         "architectures": [_architecture(answer) for answer in report.architectures],
     }
+    if report.live is not None:
+        found["live"] = report.live.payload()
     if report.compared:
         found["compared"] = [_compared(answer, plan) for answer, plan in
                              zip(report.compared, report.architectures, strict=True)]

@@ -9,7 +9,7 @@ const data = {
     bestTime: answer.best_time,
     spectrum: rowsOf(answer.spectrum),
     trends: rowsOf(answer.trends),
-    top: rowsOf(answer.top),
+    top: rowsOf(answer.top).map((row) => ({ ...row, architecture: answer.name })),
     trajectories: rowsOf(answer.trajectories),
     curves: rowsOf(answer.curves),
   })),
@@ -57,6 +57,16 @@ const COLUMNS = [
   { key: "count_in_class", title: "In its class", show: figure, value: (row) => row.count_in_class },
   { key: "share", title: "In its class, %", show: percent, value: inClass },
   { key: "half_step", title: "Half time", show: figure, value: (row) => row.half_step },
+  ...(live === null ? [] : [{ key: "texts", title: "Texts", button: textsButton }]),
 ];
 const SEARCHED = ["feature", "family"];
 const ROWS = "features";
+
+/** A button that opens the training texts behind a row; none where the row is not live. */
+function textsButton(row) {
+  const place = featureAt(row.architecture, row.family, row.feature);
+  if (place === null) return "";
+  const button = element("button", { type: "button", "aria-label": `Training texts behind ${cut(row.feature, 60)}` }, "Texts");
+  button.addEventListener("click", () => showLabelScore(place, place.model.outputs > 1 ? live.classes.indexOf(row.class) : 0));
+  return button;
+}
