@@ -37,6 +37,7 @@ from tangentlens.kernels import (
 from tangentlens.languages import language
 from tangentlens.learning import Batches
 from tangentlens.predictions import (
+    Explanation,
     FirstOrder,
     LanguageModel,
     Trajectory,
@@ -59,10 +60,10 @@ from tangentlens.report import spectrum_page
 __version__ = "0.1.0"
 
 __all__ = [
-    "CNN", "MLP", "Architecture", "Audit", "Batches", "Contexts", "Corpus", "ElmanRNN", "Family", "Features",
-    "FirstOrder", "LanguageModel", "LinearRNN", "MatrixVector", "Negations", "SelfAttention", "Texts", "TokenRates",
-    "Tokens", "Trajectory", "Vocabulary", "at_first_order", "audit", "bias_sources", "bias_split", "compare",
-    "contrary", "first_order", "interaction_share", "interactions", "language", "learn", "learn_next",
+    "CNN", "MLP", "Architecture", "Audit", "Batches", "Contexts", "Corpus", "ElmanRNN", "Explanation", "Family",
+    "Features", "FirstOrder", "LanguageModel", "LinearRNN", "MatrixVector", "Negations", "SelfAttention", "Texts",
+    "TokenRates", "Tokens", "Trajectory", "Vocabulary", "at_first_order", "audit", "bias_sources", "bias_split",
+    "compare", "contrary", "first_order", "interaction_share", "interactions", "language", "learn", "learn_next",
     "learning_order", "load", "movie_reviews", "negations", "perplexities", "prior_variance", "read_corpus",
     "read_texts", "responses", "small_reviews", "spectra", "spectrum_page", "split", "stand_in", "tokenize", "trends",
 ]

@@ -22,15 +22,18 @@ from numpy.typing import NDArray
 from tangentlens.data import Texts, Tokens, split, tokenize
 from tangentlens.data.messages import plain
 from tangentlens.data.storage import read_arrays
+from tangentlens.data.suspects import Lists
 from tangentlens.errors import DataError, OptionError, nearest
 from tangentlens.kernels import CNN, MLP, Architecture, SelfAttention, describe
 from tangentlens.kernels.comparing import distinct
 from tangentlens.predictions import Trajectory, learn
+from tangentlens.predictions.flags import Ground, compared_flags, flags, together
 from tangentlens.predictions.strongest import Strongest, strongest
 from tangentlens.report import ArchitectureAnswer, Report, VerifiedAnswer, write_page
 from tangentlens.report.answers import answer, glance
 from tangentlens.report.comparison import compared_result, compared_table
 from tangentlens.report.files import explained, staged
+from tangentlens.report.flagged import against, flags_json, flags_table
 from tangentlens.report.live import Live
 from tangentlens.report.notes import notes_on
 from tangentlens.report.page import render
@@ -40,6 +43,7 @@ from tangentlens.report.verified import errors_table, scores_table, verified_res
 
 Progress = Callable[[str], None]
 DEFAULT_ARCHITECTURES: tuple[Architecture, ...] = (MLP(), CNN(), SelfAttention(scores="tied"))
+_PATHS = ("tokenizer", "allow", "forbid", "suspects", "previous")
 UNVALIDATED = 1e3  # the best time, where no text is held out to choose it
 
 
@@ -58,13 +62,21 @@ class Audit:
     tokens: Tokens
     table: pl.DataFrame
 
+    @property
+    def flags(self) -> pl.DataFrame:
+        """Features that look like shortcuts, worst first: architecture, family, feature, class, reason, score (texts
+        whose decision rests on it, weighted by what is sure), evidence, rule, cue, decided, texts, in_class,
+        label_score, half_step, change (against an earlier run).
+        """
+        return self.content.flags
+
     def report(self, path: str | os.PathLike[str]) -> None:
         """Writes the interactive page, one self-contained HTML file. Raises OutputError."""
         write_page(self.content, path)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Writes audit.html, scores.parquet, run.json and state.npz, all or none; of a comparison (see `compare`)
-        compared.parquet too, and once networks have been trained (see `verified`) verified.parquet and
+        """Writes audit.html, flags.json, scores.parquet, run.json and state.npz, all or none; of a comparison (see
+        `compare`) compared.parquet too, and once networks have been trained (see `verified`) verified.parquet and
         verified-errors.parquet. Raises OutputError.
         """
         with staged(folder) as stage:
@@ -75,6 +87,7 @@ class Audit:
         with explained(stage.parent):
             (stage / "audit.html").write_bytes(render(self.content).encode())
             self.table.write_parquet(stage / "scores.parquet")
+            (stage / "flags.json").write_bytes(flags_json(self.content).encode("utf-8", "backslashreplace"))
             if self.content.verified:
                 scores_table(self.content.verified).write_parquet(stage / "verified.parquet")
                 errors_table(self.content.verified).write_parquet(stage / "verified-errors.parquet")
@@ -124,8 +137,9 @@ def _load_audit(folder: Path) -> Audit:
         answers.append(answer(architecture, trajectory, found, seconds=seconds, spectrum=architecture.spectrum()))
         tables.append(_named(found.scores, architecture))
     content = Report(about["title"], data, tuple(answers), tuple(about["notes"]), about["settings"],
-                     read_verified(about), read_compared(about),
-                     live=Live(tokens, tuple(architectures), tuple(trajectories)))
+                     read_verified(about), read_compared(about), flags_table(about.get("flags", [])),
+                     flags_table(about.get("gone", [])),
+                     Live(tokens, tuple(architectures), tuple(trajectories)))
     return Audit(content, tuple(architectures), tuple(trajectories), tokens, pl.concat(tables))
 
 
@@ -147,6 +161,10 @@ class Settings:
     steps: int | None = None
     learning_rate: float | str = "auto"
     tolerance: float = 1e-2
+    allow: str | os.PathLike[str] | None = None
+    forbid: str | os.PathLike[str] | None = None
+    suspects: str | os.PathLike[str] | None = None
+    previous: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.validation < 1:
@@ -175,7 +193,9 @@ def audit(texts: Texts, architectures: Sequence[Architecture] | None = None, *, 
     texts: with labels of two or more classes; architectures: by default MLP, CNN and tied SelfAttention.
     Settings: tokenizer, lowercase, min_count (see `tokenize`); validation (share held out to choose the time; with 0
     none is, and "best" means time 1,000), seed; loss (see `learn`); time (a number, or "best"), or steps and
-    learning_rate for gradient descent; tolerance (relative, of the label scores of a flow).
+    learning_rate for gradient descent; tolerance (relative, of the label scores of a flow). Of the flags: allow, forbid
+    (files of features, one a line), suspects (a file of regular expressions of features that should not decide),
+    previous (the folder or flags.json of an earlier run to set the flags against).
     progress: called with a line of text as work goes on.
     Raises DataError or OptionError. A learning rate above the critical one gives a warning, also among the notes.
 
@@ -198,6 +218,8 @@ def audited(texts: Texts, chosen: tuple[Architecture, ...], *, progress: Progres
         raise DataError(f"an audit needs labels of at least two classes; {texts.source} has {len(texts.classes)}")
     started = clock.perf_counter()
     say = progress or (lambda line: None)
+    lists = Lists.read(options.allow, options.forbid, options.suspects)
+    earlier = None if options.previous is None else against(options.previous)
     say("tokenising")
     material = _material(texts, options)
     trajectories, answers, tables, heard = [], [], [], []
@@ -210,12 +232,18 @@ def audited(texts: Texts, chosen: tuple[Architecture, ...], *, progress: Progres
         tables.append(_named(table, architecture))
     for line in heard:
         warnings.warn(line, stacklevel=3)
+    say("looking for shortcuts")
+    ground = Ground.of(material.tokens, material.train.labels, lists=lists, sources=material.train.sources,
+                       lowercased=options.lowercase)
+    flagged = together([flags(architecture, trajectory, ground, step=trajectory.best)
+                        for architecture, trajectory in zip(chosen, trajectories, strict=True)])
     data = glance(texts, material.tokens, material.held_tokens, tokenizer=plain(options.tokenizer),
                   training_rows=material.rows[0], validation_rows=material.rows[1])
     about = _about(texts, options, chosen, clock.perf_counter() - started)
     notes = (*heard, *notes_on(texts, material.tokens, len(material.held), zip(chosen, trajectories, strict=True)))
-    content = Report(f"What networks learn from {texts.source}", data, tuple(answers), notes, about,
-                     live=Live(material.tokens, chosen, tuple(trajectories)))
+    flagged, gone = (flagged, flags_table([])) if earlier is None else compared_flags(flagged, earlier)
+    content = Report(f"What networks learn from {texts.source}", data, tuple(answers), notes, about, flags=flagged,
+                     gone=gone, live=Live(material.tokens, chosen, tuple(trajectories)))
     return Audit(content, chosen, tuple(trajectories), material.tokens, pl.concat(tables)), material
 
 
@@ -281,7 +309,7 @@ def _about(texts: Texts, options: Settings, architectures: Sequence[Architecture
     return {
         "data": {"source": texts.source, "texts": len(texts), "skipped": texts.skipped, "sha256": texts.fingerprint},
         "architectures": [repr(architecture) for architecture in architectures],
-        "settings": vars(options) | {"tokenizer": plain(options.tokenizer)},
+        "settings": vars(options) | {name: plain(value) for name in _PATHS if (value := getattr(options, name))},
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in packages},
         "seconds": round(seconds, 3),
     }

@@ -29,6 +29,7 @@ from tangentlens.options import (
 from tangentlens.program import Terminal, printing, run, warnings_as_lines
 from tangentlens.report import print_comparison, print_report, print_spectra, spectrum_page
 from tangentlens.report.files import staged
+from tangentlens.report.flagged import failing
 from tangentlens.report.language_terminal import print_language
 from tangentlens.report.wording import visible
 from tangentlens.verifying import Verification, kept
@@ -160,18 +161,19 @@ def demo_command(small: bool, **options: Any) -> None:
 
 
 def _reader(*, file: str, text: str, label: str, text_b: str | None, on_bad_row: str, encoding: str | None, quote: str,
-            **options: Any) -> dict[str, Any]:
+            source_column: str | None, **options: Any) -> dict[str, Any]:
     """What `_run` takes: a function that reads FILE, and the options that do not say how to read."""
     mark = None if quote.lower() == "none" else quote
     return options | {"read": lambda: read_texts(file, text=text, label=label, text_b=text_b, on_bad_row=on_bad_row,
-                                                 encoding=encoding, quote=mark)}
+                                                 encoding=encoding, quote=mark, source_column=source_column)}
 
 
 def _run(read: Callable[[], Texts], *, architectures: tuple[str, ...], output: str, sample: int | None, quiet: bool,
-         as_json: bool, job: Callable[..., Audit] = audit, verification: Verification | None = None, **settings: Any
-         ) -> None:
+         as_json: bool, job: Callable[..., Audit] = audit, verification: Verification | None = None,
+         fail_on: str | None = None, **settings: Any) -> None:
     """Reads, audits, trains networks where that is wanted, writes, prints."""
     chosen = [parse_architecture(text, ARCHITECTURES) for text in architectures] or None
+    fails = failing(fail_on, settings["previous"])
     settings["time"] = _number(settings["time"], "--time", "best")
     settings["learning_rate"] = _number(settings["learning_rate"], "--learning-rate", "auto")
     console = Console(stderr=True, quiet=quiet)
@@ -199,6 +201,8 @@ def _run(read: Callable[[], Texts], *, architectures: tuple[str, ...], output: s
                        "every label score is in scores.parquet, every setting in run.json."
                        + (" All figures of the comparison are in compared.parquet." if found.content.compared else "")
                        + (" Predicted and trained scores are in verified.parquet." if verification else ""))
+    if fails(found.flags):
+        raise SystemExit(1)
 
 
 def _number(text: str, option: str, word: str) -> float | str:

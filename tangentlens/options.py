@@ -25,6 +25,8 @@ def reading_options(command: Command) -> Command:
                      help="What to do with a row that has no usable text or label."),
         click.option("--encoding", metavar="NAME",
                      help="Encoding of FILE.  [default: UTF-8, or as its first bytes say]"),
+        click.option("--source", "source_column", metavar="COLUMN",
+                     help="Column that says where each text comes from: features of few sources are flagged."),
         click.option("--quote", default='"', show_default=True, metavar="MARK|none", help="Quote mark of csv and tsv."),
     ])
 
@@ -59,6 +61,13 @@ def _options(command: Command, defaults: str, output: str) -> Command:
         click.option("--time", default="best", show_default=True, metavar="T|best", help="Gradient flow to this time."),
         click.option("--steps", type=int, metavar="N", help="Gradient descent for N steps instead of a flow."),
         click.option("--learning-rate", default="auto", show_default=True, metavar="RATE|auto", help="Of the descent."),
+        click.option("--allow", metavar="FILE", help="Features never to flag, one a line (/…/: regular expression)."),
+        click.option("--forbid", metavar="FILE", help="Features always to flag, one a line."),
+        click.option("--suspects", metavar="FILE",
+                     help="Regular expressions of features that should not decide, one a line."),
+        click.option("--previous", metavar="DIR|FILE", help="Set the flags against those of an earlier run."),
+        click.option("--fail-on", metavar="any|new|RULE|N",
+                     help="Exit with status 1 for any flag, a new one, one of this rule, or N and more."),
         click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors."),
         click.option("--json", "as_json", is_flag=True, help="Print run.json instead of the summary."),
     ])

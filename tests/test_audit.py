@@ -109,13 +109,14 @@ def test_files(found: tl.Audit, reviews: tl.Texts, tmp_path: Path) -> None:
     found.report(tmp_path / "page.html")
     found.save(tmp_path / "out")
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert names == ["audit.html", "run.json", "scores.parquet", "state.npz"]
+    assert names == ["audit.html", "flags.json", "run.json", "scores.parquet", "state.npz"]
     assert (tmp_path / "out/audit.html").read_text("utf-8") == (tmp_path / "page.html").read_text("utf-8")
     assert pl.read_parquet(tmp_path / "out/scores.parquet").equals(found.table)
     run = json.loads((tmp_path / "out/run.json").read_text("utf-8"))
     assert run["data"] == {"source": "the little grammar", "texts": 400, "skipped": 0, "sha256": reviews.fingerprint}
     assert run["settings"] == {"tokenizer": "words", "lowercase": False, "min_count": 1, "validation": 0.1, "seed": 0,
-                               "loss": None, "time": "best", "steps": None, "learning_rate": "auto", "tolerance": 0.01}
+                               "loss": None, "time": "best", "steps": None, "learning_rate": "auto", "tolerance": 0.01,
+                               "allow": None, "forbid": None, "suspects": None, "previous": None}
     assert run["architectures"] == [repr(architecture) for architecture in ARCHITECTURES]
     assert {"python", "tangentlens", "numpy", "scipy", "polars", "tokenizers"} == set(run["versions"])
     assert run["seconds"] > 0

@@ -14,7 +14,7 @@ from command import Ran, Run, runner
 
 import tangentlens as tl
 
-FILES = ["audit.html", "run.json", "scores.parquet", "state.npz"]
+FILES = ["audit.html", "flags.json", "run.json", "scores.parquet", "state.npz"]
 
 
 Write = Callable[..., str]

@@ -11,7 +11,7 @@ from command import Ran, runner
 import tangentlens as tl
 from tangentlens.report.comparison import SCHEMA
 
-FILES = ["audit.html", "compared.parquet", "run.json", "scores.parquet", "state.npz"]
+FILES = ["audit.html", "compared.parquet", "flags.json", "run.json", "scores.parquet", "state.npz"]
 TWO = ("-a", "MLP", "-a", "LinearRNN:max_order=2", "--time", "20")
 SUBJECTS = ["Accuracy", "N-grams", "Bias", "Learning"]
 

@@ -18,7 +18,7 @@ import tangentlens as tl
 import tangentlens.report.files
 from tangentlens import cli
 
-FILES = ("audit.html", "scores.parquet", "state.npz", "run.json")  # in the order in which they are written
+FILES = ("audit.html", "scores.parquet", "flags.json", "state.npz", "run.json")  # in the order of writing
 AUDIT = sys.modules["tangentlens.audit"]  # `tl.audit` is the function
 ARGUMENTS = ["demo", "--small", "-a", "MLP", "-a", "CNN"]
 

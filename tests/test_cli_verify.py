@@ -19,7 +19,8 @@ import tangentlens as tl
 pytest.importorskip("torch", reason="torch is not installed (extra: torch)")
 from tangentlens.verification import Size, verify
 
-FILES = ["audit.html", "run.json", "scores.parquet", "state.npz", "verified-errors.parquet", "verified.parquet"]
+FILES = ["audit.html", "flags.json", "run.json", "scores.parquet", "state.npz", "verified-errors.parquet",
+         "verified.parquet"]
 SMALL = ["--texts", "30", "--widths", "16,32", "--networks", "2", "--verify-steps", "10", "--patterns", "20"]
 TORCHLESS = refusing("torch") + "from tangentlens.cli import main\nmain()\n"
 STUDY = sys.modules["tangentlens.verification.width_study"]

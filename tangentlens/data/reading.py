@@ -32,7 +32,7 @@ class _Fault(NamedTuple):
 
 def read_texts(source: Any, labels: Any = None, *, text: str = "text", label: str | None = "label",
                text_b: str | None = None, on_bad_row: str = "error", separator: str = SEPARATOR,
-               quote: str | None = '"', encoding: str | None = None) -> Texts:
+               quote: str | None = '"', encoding: str | None = None, source_column: str | None = None) -> Texts:
     """Texts and labels from a file, a table, or a list of texts and a list of labels.
 
     Args:
@@ -46,6 +46,7 @@ def read_texts(source: Any, labels: Any = None, *, text: str = "text", label: st
         separator: the token between the texts of a pair; `tokenize` keeps it in one piece.
         quote: the quote mark in CSV and TSV files; None if quotes mean nothing there.
         encoding: the encoding of a text file, if it is not UTF-8.
+        source_column: a column that says where each text comes from, such as its author: `Texts.sources`.
 
     Returns:
         Texts of n rows. CSV and TSV know no types: their labels are strings, or whole numbers if every one is written
@@ -73,7 +74,9 @@ def read_texts(source: Any, labels: Any = None, *, text: str = "text", label: st
     kept = [[column[row] for row in good] for column in texts]
     joined = kept[0] if text_b is None else [f"{a} {separator} {b}" for a, b in zip(*kept, strict=True)]
     array = None if values is None else _label_array([values[row] for row in good], table)
-    return Texts(tuple(joined), array, table.name, len(texts[0]) - len(good), separator)
+    origin = None if source_column is None else _column(table, source_column)
+    sources = None if origin is None else tuple(str(origin[row]) for row in good)
+    return Texts(tuple(joined), array, table.name, len(texts[0]) - len(good), separator, sources)
 
 
 def _check_options(on_bad_row: str, separator: str, quote: str | None) -> None:

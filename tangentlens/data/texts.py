@@ -22,6 +22,7 @@ class Texts:
     """n texts and, unless they are a plain corpus, their labels.
 
     Shapes: texts (n,) strings; labels (n,) of whole numbers, numbers, booleans or strings, or None.
+    sources (n,) or None: who or what each text comes from, such as an author or a site.
     `source` says where they came from, `skipped` how many bad rows were left out on the way, and `separator` is the
     token that joins the two halves of a pair of texts. Raises ShapeError if there are not as many labels as texts.
 
@@ -35,6 +36,7 @@ class Texts:
     source: str = "list"
     skipped: int = 0
     separator: str = SEPARATOR
+    sources: tuple[str, ...] | None = None  # (n,)
 
     def __post_init__(self) -> None:
         wrong = next((text for text in self.texts if not isinstance(text, str)), None)
@@ -42,6 +44,8 @@ class Texts:
             raise DataError(f"texts must be strings, not {shown(wrong if wrong is not None else self.texts)}")
         if self.labels is not None and np.shape(self.labels) != (len(self.texts),):
             raise ShapeError(f"{len(self.texts)} texts need as many labels, not the shape {np.shape(self.labels)}")
+        if self.sources is not None and len(self.sources) != len(self.texts):
+            raise ShapeError(f"{len(self.texts)} texts need as many sources, not {len(self.sources)}")
         object.__setattr__(self, "texts", tuple(self.texts))
         if self.labels is not None:
             object.__setattr__(self, "labels", np.asarray(self.labels))
@@ -57,7 +61,8 @@ class Texts:
         chosen = np.atleast_1d(np.arange(len(self))[index])
         labels = None if self.labels is None else self.labels[chosen]
         texts = tuple(map(self.texts.__getitem__, chosen.tolist()))
-        return Texts(texts, labels, self.source, self.skipped, self.separator)
+        sources = None if self.sources is None else tuple(map(self.sources.__getitem__, chosen.tolist()))
+        return Texts(texts, labels, self.source, self.skipped, self.separator, sources)
 
     def __repr__(self) -> str:
         labels = "no labels" if self.labels is None else f"{len(self.classes)} classes"

@@ -1,8 +1,9 @@
 """Trajectory → label scores, decisions, and the measures in which architectures differ."""
 
 from tangentlens.predictions.contrary import contrary
+from tangentlens.predictions.explaining import Explanation
 from tangentlens.predictions.first_order import FirstOrder, first_order
-from tangentlens.predictions.language import Explanation, LanguageModel, at_first_order, learn_next
+from tangentlens.predictions.language import LanguageModel, LogitParts, at_first_order, learn_next
 from tangentlens.predictions.measures import (
     bias_sources,
     bias_split,
@@ -16,7 +17,7 @@ from tangentlens.predictions.prior import prior_variance
 from tangentlens.predictions.trajectory import Trajectory, learn
 
 __all__ = [
-    "Explanation", "FirstOrder", "LanguageModel", "Trajectory", "at_first_order", "bias_sources", "bias_split",
-    "contrary", "first_order", "interaction_share", "interactions", "learn", "learn_next", "learning_order",
-    "perplexities", "prior_variance", "responses",
+    "Explanation", "FirstOrder", "LanguageModel", "LogitParts", "Trajectory", "at_first_order", "bias_sources",
+    "bias_split", "contrary", "first_order", "interaction_share", "interactions", "learn", "learn_next",
+    "learning_order", "perplexities", "prior_variance", "responses",
 ]

@@ -36,7 +36,7 @@ BATCH = 2**22  # outputs that are computed at a time
 
 
 @dataclass(frozen=True, eq=False)
-class Explanation:
+class LogitParts:
     """A logit as a sum: where the output starts, and what every feature of the context adds (theory, eq. 49).
 
     parts: a table of family, feature, count Φ, score s and contribution Φ s, the largest first; logit = start + the sum
@@ -128,7 +128,7 @@ class LanguageModel:
         unigram = pl.Series("unigram", self.contexts.unigram)
         return table.with_columns(unigram).sort("probability", descending=True, maintain_order=True).head(most)
 
-    def explain(self, text: str | Tokens, target: str) -> Explanation:
+    def explain(self, text: str | Tokens, target: str) -> LogitParts:
         """The logit of a target after a text as a sum over the features of the text. Raises DataError."""
         output = int(self.outputs.class_of[self._id(target)])
         tokens = self.context(text)
@@ -144,7 +144,7 @@ class LanguageModel:
                 "contribution": counts.data * scores}, schema_overrides={"family": pl.String}))
         parts = pl.concat(tables).sort(pl.col("contribution").abs(), descending=True, maintain_order=True)
         start = float(self.outputs.start[output])
-        return Explanation(self.names[output], start + float(self.scores.apply(features)[0, output]), start, parts)
+        return LogitParts(self.names[output], start + float(self.scores.apply(features)[0, output]), start, parts)
 
     def targets_of(self, feature: str | Sequence[str], most: int = 10) -> pl.DataFrame:
         """The targets that a context token or n-gram calls for, and those it speaks against.

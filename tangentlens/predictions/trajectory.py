@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from tangentlens.features.family import Features
 from tangentlens.features.saving import features_from_arrays, features_to_arrays
 from tangentlens.learning.dynamics import Dynamics
 from tangentlens.learning.solve import Progress, descend, flow, start
+from tangentlens.predictions.explaining import Explainer, Explanation
 from tangentlens.predictions.scores import output_classes, score_table
 
 Array = NDArray[np.float64]
@@ -85,6 +87,30 @@ class Trajectory:
         """The class that decisions (n', c) name, for every text; shape (n',)."""
         chosen = np.argmax(decisions, axis=1) if decisions.shape[1] > 1 else (decisions[:, 0] > 0).astype(np.int64)
         return np.asarray(np.array(self.classes)[chosen])
+
+    def explain(self, features: Features, step: int = -1, *, row: int | None = None) -> Explanation:
+        """Why one text is decided as it is, down to training texts: γ_r Φ_r(x)_j Φ_r(x_i)_j a_i (theory, eq. 50).
+
+        features: of that text, made with columns=; or of several, and `row` says which. The first call makes a second
+        copy of the training counts, ordered by feature, and keeps it. Raises ShapeError or OptionError.
+
+        >>> import tangentlens as tl
+        >>> tokens = tl.Tokens.from_ids([[0, 1], [2, 1], [0, 0]])
+        >>> architecture = tl.MLP(activation="tanh")
+        >>> trajectory = tl.learn(architecture.features(tokens), ["good", "bad", "good"], time=20.0)
+        >>> explanation = trajectory.explain(trajectory.features, row=0)
+        >>> explanation.features.select("feature", "class", "count").rows()
+        [('0', 'good', 1), ('1', 'good', 1)]
+        >>> explanation.residual < 1e-12
+        True
+        """
+        if row is None and len(features) != 1:
+            raise OptionError(f"explain takes the features of one text, not of {len(features)}; say which with row=")
+        return self._explainer.explain(features, self.record(step), row or 0)
+
+    @cached_property
+    def _explainer(self) -> Explainer:
+        return Explainer(self.features, self.dynamics)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes features and dynamics to one .npz file, without pickle; `tl.load` reads it. Raises OutputError."""

@@ -23,6 +23,8 @@ PATHS = ("family", "feature", "class", "step", "predicted", "trained", "low", "h
 ERRORS = ("family", "width", "error", "low", "high")
 SLOPES = ("family", "slope", "low", "high", "error_narrowest", "error_widest")
 OWN = ("step", "total", "fluctuation", "drift_error", "drift")
+FLAGS = ("architecture", "family", "feature", "class", "reason", "score", "evidence", "rule", "cue", "decided",
+         "change")
 CURVES = ("time", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 _OF_A_CLASS: dict[str, DataTypeClass] = {"feature": pl.String, "class": pl.String}
 COMPARED: dict[str, dict[str, DataTypeClass]] = {
@@ -203,7 +205,8 @@ class ComparedAnswer:
 class Report:
     """Everything a terminal summary or a page shows. notes: warnings. settings: what run.json holds. verified: what
     trained networks say, for some of the architectures. compared: what makes the architectures differ, for all or none.
-    live: what the page needs to decide texts that are typed into it.
+    flags: shortcuts, worst first (see `tl.audit`); gone: those of an earlier run that are no longer there. live: what the
+    page needs to decide texts that are typed into it.
     """
 
     title: str
@@ -213,9 +216,12 @@ class Report:
     settings: dict[str, Any] = field(default_factory=dict)
     verified: tuple[VerifiedAnswer, ...] = ()
     compared: tuple[ComparedAnswer, ...] = ()
+    flags: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=FLAGS))
+    gone: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=FLAGS))
     live: Live | None = None
 
     def __post_init__(self) -> None:
+        _require("Report.flags", self.flags, FLAGS)
         names = [answer.name for answer in self.architectures]
         if not names:
             raise ShapeError(

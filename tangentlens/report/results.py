@@ -25,7 +25,7 @@ def result(answered: ArchitectureAnswer) -> dict[str, Any]:
     }
 
 
-def as_json(summary: dict[str, Any]) -> str:
+def as_json(summary: dict[str, Any] | list[Any]) -> str:
     """JSON text; numbers that are not finite become null.
 
     >>> print(as_json({"a": [1.0, float("nan")]}))

@@ -43,6 +43,7 @@ class State:
             "glance": _fields(content.data), "title": content.title, "notes": list(content.notes),
             "settings": content.settings, "verified": [_fields(answer) for answer in content.verified],
             "compared": [_fields(answer) for answer in content.compared],
+            "flags": content.flags.to_dicts(), "gone": content.gone.to_dicts(),
             "seconds": [answer.seconds for answer in content.architectures]}, arrays)
 
 

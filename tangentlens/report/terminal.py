@@ -13,7 +13,7 @@ from rich.text import Text
 
 from tangentlens.kernels import Architecture, describe, shares
 from tangentlens.predictions.evidence import FREQUENT
-from tangentlens.report import bars, comparison, summary, verified
+from tangentlens.report import bars, comparison, flagged, summary, verified
 from tangentlens.report.content import ArchitectureAnswer, Report, VerifiedAnswer
 from tangentlens.report.verdict import corrected, plain, right, verdict
 from tangentlens.report.wording import figure, percent, signed, visible
@@ -31,6 +31,7 @@ def print_report(report: Report, console: Console) -> None:
     Example: `print_report(report, rich.console.Console())`.
     """
     _line(console, report.title, "bold")
+    _print_flags(report, console)
     _print_data(report, console)
     console.print()
     console.print(_comparison(report))
@@ -150,6 +151,14 @@ def _half_times(report: Report) -> tuple[str, Table]:
 
 def _line(console: Console, text: str, style: str = "") -> None:
     console.print(Text(visible(text), style=style))
+
+
+def _print_flags(report: Report, console: Console) -> None:
+    console.print()
+    _line(console, flagged.headline(report), "bold red" if report.flags.height else "bold")
+    for words in flagged.sentences(report):
+        console.print(Text(visible(words)), width=min(LINE, console.width))
+    console.print()
 
 
 def _print_data(report: Report, console: Console) -> None:
