@@ -205,8 +205,8 @@ class ComparedAnswer:
 class Report:
     """Everything a terminal summary or a page shows. notes: warnings. settings: what run.json holds. verified: what
     trained networks say, for some of the architectures. compared: what makes the architectures differ, for all or none.
-    flags: shortcuts, worst first (see `tl.audit`); gone: those of an earlier run that are no longer there. live: what the
-    page needs to decide texts that are typed into it.
+    flags: shortcuts, worst first (see `tl.audit`); gone: those of an earlier run that are no longer there. live: what
+    the page needs to decide texts that are typed into it.
     """
 
     title: str

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,7 +62,8 @@ def _texts(tokens: Tokens, trajectory: Trajectory) -> dict[str, Any]:
     return {
         "ids": _packed(np.where(tokens.ids < 0, size, tokens.ids).astype(kind)), "wide": kind == "<u4",
         "lengths": _packed(tokens.lengths.astype("<u4")), "labels": _packed(targets.index.astype("<u4")),
-        "classes": [visible(name) for name in targets.classes], "vocabulary": list(tokens.vocabulary.strings), "rule": rule,
+        "classes": [visible(name) for name in targets.classes], "vocabulary": list(tokens.vocabulary.strings),
+        "rule": rule,
     }
 
 
@@ -83,8 +83,8 @@ def _architecture(architecture: Architecture, trajectory: Trajectory) -> dict[st
 def _family(architecture: Architecture, family: Family) -> dict[str, Any]:
     """One family: which patterns (steps), where they count (rule, size, padding), what a text's count is divided by.
 
-    rule: "window", at the windows that hold it; "ends", only as the end of the text; "lag", with at least `first` tokens
-    after it; "at lag", with exactly as many.
+    rule: "window", at the windows that hold it; "ends", only as the end of the text; "lag", with at least `first`
+    tokens after it; "at lag", with exactly as many.
     """
     pooling = getattr(architecture, "pooling", "mean")
     lag, last = family.style == "lag", pooling == "last"

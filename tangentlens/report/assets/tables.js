@@ -61,7 +61,7 @@ function drawTable(panel, rows, state) {
 /** Sorted by the chosen column; missing values always last. */
 function ordered(rows, state) {
   const column = COLUMNS.find((one) => one.key === state.key);
-  const value = column.text ? (row) => row[column.key] : column.value;
+  const value = column.text ? (row) => textOf(column, row) : column.value;
   const sign = state.down ? -1 : 1;
   return [...rows].sort((a, b) => {
     const [x, y] = [value(a) ?? null, value(b) ?? null];
@@ -70,14 +70,23 @@ function ordered(rows, state) {
   });
 }
 
+/** What a column of texts shows of a row. */
+function textOf(column, row) {
+  return (column.value ? column.value(row) : row[column.key]) ?? "";
+}
+
 function lineOf(row) {
   const line = element("tr");
+  line.shown = row;
   for (const column of COLUMNS) {
     const cell = element(column.key === "feature" ? "th" : "td",
       column.key === "feature" ? { scope: "row" } : column.text || column.button ? {} : { class: "n" });
     if (column.key === "family") cell.append(element("span", { class: "dot", style: `background: ${colour(row.order)}` }), " ");
     if (column.button) cell.append(column.button(row));
-    else if (column.text) cell.append(element("bdi", { class: `cut ${column.key}`, title: row[column.key] }, row[column.key]));
+    else if (column.text) {
+      const text = textOf(column, row);
+      cell.append(element("bdi", { class: `cut ${column.key}`, title: text }, text));
+    }
     else cell.textContent = column.show(column.value(row));
     line.append(cell);
   }

@@ -72,8 +72,8 @@ function showTexts(model, number, ids, counts, k, what) {
   const title = dialog.querySelector("h2");
   title.replaceChildren("Training texts behind ", element("bdi", { class: "feature" }, cut(nameOf(family, ids), 60)));
   dialog.querySelector(".about").textContent = `${model.name}, ${family.name}: ${figure(rows.length)} training texts hold it` +
-    live.classes.map((name, label) => `; ${cut(name)} ${figure(rows.filter((row) => live.labels[row.text] === label).length)}`).join("") +
-    `. Together they make its ${what} of ${signed(total)}${model.outputs > 1 ? ` for ${cut(live.classes[k])}` : ""}.`;
+    live.classes.map((name, label) => `${label ? ", " : " ("}${figure(rows.filter((row) => live.labels[row.text] === label).length)} of class ${cut(name)}`).join("") +
+    `). Together they make its ${what} of ${signed(total)}${model.outputs > 1 ? ` for ${cut(live.classes[k])}` : ""}.`;
   const body = dialog.querySelector("tbody");
   const list = (most) => body.replaceChildren(...rows.slice(0, most).map((row) => textLine(row, family, ids)));
   const more = dialog.querySelector(".more");
