@@ -15,9 +15,10 @@ from tangentlens.predictions.measures import (
 from tangentlens.predictions.perplexity import perplexities
 from tangentlens.predictions.prior import prior_variance
 from tangentlens.predictions.trajectory import Trajectory, learn
+from tangentlens.predictions.what_if import relearned, what_if
 
 __all__ = [
     "Explanation", "FirstOrder", "LanguageModel", "LogitParts", "Trajectory", "at_first_order", "bias_sources",
     "bias_split", "contrary", "first_order", "interaction_share", "interactions", "learn", "learn_next",
-    "learning_order", "perplexities", "prior_variance", "responses",
+    "learning_order", "perplexities", "prior_variance", "relearned", "responses", "what_if",
 ]
