@@ -34,6 +34,7 @@ from tangentlens.report.answers import answer, glance
 from tangentlens.report.comparison import compared_result, compared_table
 from tangentlens.report.files import explained, staged
 from tangentlens.report.flagged import against, flags_json, flags_table
+from tangentlens.report.fragments import glimpsed
 from tangentlens.report.live import Live
 from tangentlens.report.notes import notes_on
 from tangentlens.report.page import render
@@ -112,6 +113,10 @@ class Audit:
     def verified(self, answers: Sequence[VerifiedAnswer]) -> Audit:
         """The same audit with what trained networks say beside it: answers are those of `tl.verification.verify`."""
         return replace(self, content=replace(self.content, verified=tuple(answers)))
+
+    def _repr_html_(self) -> str:
+        """For notebooks: possible shortcuts, architectures side by side, and the strongest features of each."""
+        return glimpsed(self.content)
 
     def __repr__(self) -> str:
         return f"Audit({self.content.data.texts} texts, {', '.join(map(describe, self.architectures))})"
