@@ -26,7 +26,7 @@ from tangentlens.data.suspects import Lists
 from tangentlens.errors import DataError, OptionError, nearest
 from tangentlens.kernels import CNN, MLP, Architecture, SelfAttention, describe
 from tangentlens.kernels.comparing import distinct
-from tangentlens.predictions import Trajectory, learn
+from tangentlens.predictions import Explanation, FirstOrder, LanguageModel, Trajectory, learn
 from tangentlens.predictions.flags import Ground, compared_flags, flags, together
 from tangentlens.predictions.strongest import Strongest, strongest
 from tangentlens.report import ArchitectureAnswer, Report, VerifiedAnswer, write_page
@@ -53,7 +53,8 @@ class Audit:
 
     content: everything the report shows; trajectories: one per architecture, in the same order; tokens: of the training
     texts; table: the label scores of every feature that occurs in the training texts, at the best time: architecture,
-    family, feature, class, score, count, count_in_class, half_step.
+    family, feature, class, score, count, count_in_class, half_step; rows: which text of the data set (from 0) each
+    training text is; shape (n,).
     """
 
     content: Report
@@ -61,6 +62,22 @@ class Audit:
     trajectories: tuple[Trajectory, ...]
     tokens: Tokens
     table: pl.DataFrame
+    rows: NDArray[np.int64]
+
+    def explain(self, text: str, architecture: Architecture | None = None, *, step: int | None = None) -> Explanation:
+        """Why a text is decided as it is, by one architecture of the audit (the first, unless one is named), down to
+        training texts; see `Trajectory.explain`. `rows` says which text of the data set a training row is.
+
+        step: a record, by default the best one. Raises OptionError for an architecture that was not audited.
+        """
+        if architecture is not None and architecture not in self.architectures:
+            raise OptionError(f"{describe(architecture)} was not audited; there are: "
+                              f"{', '.join(map(describe, self.architectures))}")
+        place = 0 if architecture is None else self.architectures.index(architecture)
+        trajectory = self.trajectories[place]
+        tokens = tokenize([text], vocabulary=self.tokens.vocabulary)
+        features = self.architectures[place].features(tokens, columns=trajectory.features)
+        return trajectory.explain(features, trajectory.best if step is None else step)
 
     @property
     def flags(self) -> pl.DataFrame:
@@ -93,7 +110,8 @@ class Audit:
                 errors_table(self.content.verified).write_parquet(stage / "verified-errors.parquet")
             if self.content.compared:
                 compared_table(self.content.compared).write_parquet(stage / "compared.parquet")
-            State(self.tokens, self.architectures, self.trajectories, self.content).write(stage / "state.npz")
+            state = State(self.tokens, self.architectures, self.trajectories, self.content, self.rows)
+            state.write(stage / "state.npz")
             (stage / "run.json").write_bytes(f"{self.to_json()}\n".encode("utf-8", "backslashreplace"))
 
     def summary(self) -> dict[str, Any]:
@@ -117,20 +135,24 @@ class Audit:
         return f"Audit({self.content.data.texts} texts, {', '.join(map(describe, self.architectures))})"
 
 
-def load(path: str | os.PathLike[str]) -> Audit | Tokens | Trajectory:
-    """What `save` wrote: a folder gives an Audit, a file gives Tokens or a Trajectory. Raises DataError."""
+def load(path: str | os.PathLike[str]) -> Audit | Tokens | Trajectory | FirstOrder | LanguageModel:
+    """What `save` wrote: a folder gives an Audit, a file Tokens, a Trajectory, a FirstOrder or a LanguageModel. Raises
+    DataError.
+    """
     if Path(path).is_dir():
         return _load_audit(Path(path))
     about, arrays = read_arrays(path)
     if about.get("kind") == "Tokens":
         return Tokens.from_arrays(arrays, about["tokenizer"])
-    if about.get("kind") == "Trajectory":
-        return Trajectory.from_arrays(about, arrays)
+    readers: dict[str, Callable[..., Trajectory | FirstOrder | LanguageModel]] = {
+        one.__name__: one.from_arrays for one in (Trajectory, FirstOrder, LanguageModel)}
+    if about.get("kind") in readers:
+        return readers[about["kind"]](about, arrays)
     raise DataError(f"{path} holds {about.get('kind')}, which is read through its folder")
 
 
 def _load_audit(folder: Path) -> Audit:
-    about, data, tokens, architectures, trajectories = read_state(folder / "state.npz")
+    about, data, tokens, architectures, trajectories, rows = read_state(folder / "state.npz")
     answers, tables = [], []
     for architecture, trajectory, seconds in zip(architectures, trajectories, about["seconds"], strict=True):
         found = strongest(trajectory, step=trajectory.best)
@@ -139,8 +161,8 @@ def _load_audit(folder: Path) -> Audit:
     content = Report(about["title"], data, tuple(answers), tuple(about["notes"]), about["settings"],
                      read_verified(about), read_compared(about), flags_table(about.get("flags", [])),
                      flags_table(about.get("gone", [])),
-                     Live(tokens, tuple(architectures), tuple(trajectories)))
-    return Audit(content, tuple(architectures), tuple(trajectories), tokens, pl.concat(tables))
+                     live=Live(tokens, tuple(architectures), tuple(trajectories)))
+    return Audit(content, tuple(architectures), tuple(trajectories), tokens, pl.concat(tables), rows)
 
 
 def _named(scores: pl.DataFrame, architecture: Architecture) -> pl.DataFrame:
@@ -244,7 +266,7 @@ def audited(texts: Texts, chosen: tuple[Architecture, ...], *, progress: Progres
     flagged, gone = (flagged, flags_table([])) if earlier is None else compared_flags(flagged, earlier)
     content = Report(f"What networks learn from {texts.source}", data, tuple(answers), notes, about, flags=flagged,
                      gone=gone, live=Live(material.tokens, chosen, tuple(trajectories)))
-    return Audit(content, chosen, tuple(trajectories), material.tokens, pl.concat(tables)), material
+    return Audit(content, chosen, tuple(trajectories), material.tokens, pl.concat(tables), material.rows[0]), material
 
 
 @dataclass(frozen=True)

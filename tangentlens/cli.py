@@ -15,6 +15,7 @@ from tangentlens import __version__
 from tangentlens.audit import Audit, audit
 from tangentlens.comparing import compare
 from tangentlens.data import Texts, movie_reviews, read_corpus, read_texts, small_reviews
+from tangentlens.explaining import Question
 from tangentlens.kernels import ARCHITECTURES, spectra
 from tangentlens.kernels.comparing import varied
 from tangentlens.kernels.parsing import parse_architecture
@@ -22,6 +23,7 @@ from tangentlens.languages import language
 from tangentlens.options import (
     audit_options,
     comparison_options,
+    explaining_options,
     language_options,
     reading_options,
     training_options,
@@ -31,6 +33,7 @@ from tangentlens.report import print_comparison, print_report, print_spectra, sp
 from tangentlens.report.files import staged
 from tangentlens.report.flagged import failing
 from tangentlens.report.language_terminal import print_language
+from tangentlens.report.results import as_json as as_json_text
 from tangentlens.report.wording import visible
 from tangentlens.verifying import Verification, kept
 
@@ -45,6 +48,7 @@ def cli(context: click.Context) -> None:
     tangentlens demo                                     the main job on 33,530 movie reviews
     tangentlens audit reviews.csv --text text --label label --output out
     tangentlens compare reviews.csv                      which architecture for your data, and why
+    tangentlens explain reviews.csv --text "so good"     why a text is decided as it is
     tangentlens verify reviews.csv --output out          the audit, beside networks that are really trained
     tangentlens language corpus.txt --output out         which next tokens a language model learns first
     """
@@ -91,6 +95,32 @@ def verify_command(texts: int, widths: str, networks: int, verify_steps: int, pa
     """
     chosen = Verification(texts, _widths(widths), networks, verify_steps, patterns, device)
     _run(**_reader(**options), verification=chosen)
+
+
+@cli.command("explain")
+@explaining_options
+def explain_command(file: str, *, text_column: str, label: str, on_bad_row: str, encoding: str | None, tokenizer: str,
+                    as_json: bool, **asked: Any) -> None:
+    """Why is a text decided as it is? Its features, and the training texts behind them.
+
+    FILE is a data file, which is audited first, or the folder that an audit has written.
+
+    \b
+    tangentlens explain reviews.csv --text "not a good film"
+    tangentlens explain audit-output --text "not a good film" -a CNN --without 17,205
+    """
+    question = Question.of(**asked)
+    with warnings_as_lines(as_json), Console(stderr=True, quiet=as_json).status("reading") as status:
+        audited = question.audit(file, lambda: read_texts(file, text=text_column, label=label, on_bad_row=on_bad_row,
+                                                          encoding=encoding),
+                                 tokenizer=tokenizer, progress=lambda line: status.update(visible(line)))
+        answers = question.answers(audited)
+    with printing():
+        if as_json:
+            click.echo(as_json_text([answer.to_dict() for answer in answers]))
+        else:
+            for answer in answers:
+                answer.print(Terminal())
 
 
 @cli.command("spectrum")

@@ -79,7 +79,8 @@ def language(corpus: Any, architectures: Sequence[Architecture] | None = None, *
     notes = [] if held is not None else ["The corpus is too short to hold a part out: no perplexities, no examples" + (
         ", and scores at time 1." if time == "best" else ".")]
     glance = _glance(corpus, training, held)
-    return LanguageAnswer(glance, tuple(answers), lags, scored, _settings(chosen, window, time, sample, seed), notes)
+    options = {"window": window, "time": time, "sample": sample, "seed": seed}
+    return LanguageAnswer(glance, tuple(answers), lags, scored, _settings(corpus, chosen, options), notes)
 
 
 def _first_to(first: Say, others: Say) -> Say:
@@ -156,8 +157,7 @@ def _glance(corpus: Corpus, training: Contexts, held: Contexts | None) -> Corpus
                         len(training), training.window or 0, 0 if held is None else len(held.corpus.ids), str(rule))
 
 
-def _settings(chosen: Sequence[Architecture], window: int | None, time: float | str, sample: int, seed: int
-              ) -> dict[str, Any]:
+def _settings(corpus: Corpus, chosen: Sequence[Architecture], options: dict[str, Any]) -> dict[str, Any]:
     from tangentlens import __version__
-    return {"architectures": list(map(repr, chosen)), "window": window, "time": time, "sample": sample, "seed": seed,
+    return {"reading": {"source": corpus.source, **corpus.reading}, "architectures": list(map(repr, chosen)), **options,
             "versions": {"python": platform.python_version(), "tangentlens": __version__}}

@@ -73,6 +73,29 @@ def _options(command: Command, defaults: str, output: str) -> Command:
     ])
 
 
+def explaining_options(command: Command) -> Command:
+    """What `explain` is asked, and how FILE is read where it is data."""
+    return _with(command, [
+        click.argument("file", metavar="FILE"),
+        click.option("--text", "questions", multiple=True, metavar="TEXT", help="A text to explain; repeatable."),
+        click.option("--texts", "question_file", metavar="FILE", help="Texts to explain, one on each line."),
+        click.option("--architecture", "-a", "architectures", multiple=True, metavar="NAME[:KEY=VALUE,…]",
+                     help="An architecture; repeatable.  [default: the audit's]"),
+        click.option("--step", type=int, metavar="N", help="Record of the trajectory, 0 the start.  [default: best]"),
+        click.option("--without", metavar="ROW,ROW,…", help="What if these texts of the data were left out?"),
+        click.option("--relabel", multiple=True, metavar="ROW=LABEL",
+                     help="What if this text of the data had another label? Repeatable."),
+        click.option("--text-column", default="text", show_default=True, metavar="COLUMN", help="Column of the texts."),
+        click.option("--label", default="label", show_default=True, metavar="COLUMN", help="Column of the labels."),
+        click.option("--on-bad-row", type=click.Choice(["error", "skip"]), default="error", show_default=True,
+                     help="What to do with a row that has no usable text or label."),
+        click.option("--encoding", metavar="NAME", help="Encoding of FILE."),
+        click.option("--tokenizer", default="words", show_default=True, metavar="words|whitespace|characters|FILE",
+                     help="How texts are cut."),
+        click.option("--json", "as_json", is_flag=True, help="Print the explanations as JSON."),
+    ])
+
+
 def training_options(command: Command) -> Command:
     """What `verify` trains."""
     count = click.IntRange(min=1)

@@ -6,6 +6,8 @@ import polars as pl
 import pytest
 from command import runner
 
+import tangentlens as tl
+
 TEXT = "\n\n".join(["the cat sat on the mat", "a dog ran to the cat and sat", "the dog sat on a mat"] * 30)
 
 
@@ -28,7 +30,11 @@ def test_three_files_and_a_summary(run, tmp_path):
     assert set(table["architecture"]) == {"MLP", "SelfAttention", "MatrixVector"}
     found = table.filter(architecture="MatrixVector", feature="on the", rank_beyond=1)
     assert found["target"].to_list() == ["mat"]
-    assert json.loads((out / "run.json").read_text())["window"] == 4
+    told = json.loads((out / "run.json").read_text())
+    assert told["window"] == 4
+    again = tl.read_corpus(TEXT.split("\n\n"))
+    assert told["reading"] == again.reading | {"source": str(tmp_path / "text.txt")}
+    assert again.reading["sha256"] != tl.read_corpus([f"{TEXT}x"]).reading["sha256"]
 
 
 def test_quiet_and_json(run, tmp_path):

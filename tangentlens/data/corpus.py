@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from tangentlens.data.files import read_plain
 from tangentlens.data.messages import plain, shown
+from tangentlens.data.storage import Arrays
 from tangentlens.data.texts import Texts
 from tangentlens.data.tokenizing import tokenize
 from tangentlens.data.tokens import UNKNOWN, Tokens, Vocabulary
@@ -24,7 +26,8 @@ END_OF_LINE = "<eos>"
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """Documents as token ids: `tokens` holds one text for every document, `source` says where they came from.
+    """Documents as token ids: `tokens` holds one text for every document, `source` says where they came from, and
+    `reading` how `read_corpus` read them: its options, and the sha256 of the documents.
 
     Shapes: ids (total,) int32 in −1 … v − 1, −1 being unknown; offsets (documents + 1,) int64, document i is
     ids[offsets[i]:offsets[i + 1]]. Raises DataError where there is nothing to predict: no context with a token before
@@ -37,6 +40,7 @@ class Corpus:
 
     tokens: Tokens
     source: str = "list"
+    reading: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         if not len(self.ids):
@@ -69,6 +73,16 @@ class Corpus:
     def vocabulary(self) -> Vocabulary:
         """The v token strings."""
         return self.tokens.vocabulary
+
+    @classmethod
+    def from_arrays(cls, about: dict[str, Any], arrays: Arrays) -> Corpus:
+        """What `about` and `tokens.arrays` hold."""
+        return cls(Tokens.from_arrays(arrays, about["tokenizer"]), about["source"], about["reading"])
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What is no array: source, reading and tokenizer, for saving."""
+        return {"source": self.source, "reading": self.reading, "tokenizer": self.vocabulary.tokenizer}
 
     def split(self, share: float = 0.1, *, seed: int = 0) -> tuple[Corpus, Corpus]:
         """Training and held-out documents, the latter with about `share` of the tokens; a single document is cut.
@@ -134,7 +148,19 @@ def read_corpus(source: str | os.PathLike[str] | Texts | Sequence[str], *, docum
         kept = replace(tokens.vocabulary, strings=tokens.vocabulary.strings[:vocabulary_size])
         ids = np.where(tokens.ids < vocabulary_size, tokens.ids, np.int32(UNKNOWN))
         tokens = Tokens(ids, tokens.offsets, kept)
-    return Corpus(tokens, name)
+    reading = {"documents": documents, "tokenizer": plain(tokenizer), "lowercase": lowercase, "min_count": min_count,
+               "vocabulary_size": vocabulary_size, "encoding": encoding, "sha256": _digest(texts)}
+    return Corpus(tokens, name, reading)
+
+
+def _digest(documents: Sequence[str] | Texts) -> str:
+    """Digest of the documents; that of a file does not depend on its encoding."""
+    encoded = [text.encode("utf-8", "surrogatepass")
+               for text in (documents.texts if isinstance(documents, Texts) else documents)]
+    digest = sha256(np.array([len(encoded), *map(len, encoded)], "<i8").tobytes())
+    for part in encoded:
+        digest.update(part)
+    return digest.hexdigest()
 
 
 def _documents(source: Any, documents: str, encoding: str | None) -> tuple[Any, str]:

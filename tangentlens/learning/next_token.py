@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -102,6 +104,16 @@ class Learned:
     rate: float | None = None
     critical_rate: float | None = None
     error: float = float("nan")
+
+    def about(self) -> dict[str, Any]:
+        """All but the scores, for saving."""
+        return {one.name: getattr(self, one.name) for one in fields(self) if one.name not in ("scores", "curves")} | {
+            "curves": self.curves.to_dict(as_series=False)}
+
+    @classmethod
+    def from_about(cls, about: dict[str, Any], scores: Sequence[Array]) -> Learned:
+        """The inverse of `about`."""
+        return cls(**about | {"scores": tuple(scores), "curves": pl.DataFrame(about["curves"])})
 
 
 def solve_exactly(problem: NextToken, time: float, tolerance: float = 1e-4) -> Learned:

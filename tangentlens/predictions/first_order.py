@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from tangentlens.data.contexts import Contexts
+from tangentlens.data.storage import Arrays, write_arrays
 from tangentlens.errors import OptionError
 from tangentlens.features.family import Features
 from tangentlens.features.patterns import Patterns
@@ -18,6 +21,12 @@ from tangentlens.kernels.places import PlaceWeights, place_weights, rowless
 from tangentlens.learning.cooccurrence import Sites, WeightedSites, count_pairs
 from tangentlens.learning.memory import allowed, gigabytes
 from tangentlens.predictions.score_tables import FirstOrderScores
+from tangentlens.predictions.storing import (
+    problem_from_arrays,
+    problem_to_arrays,
+    tables_from_arrays,
+    tables_to_arrays,
+)
 
 Array = NDArray[np.float64]
 Key = tuple[tuple[int, ...], bytes]
@@ -71,6 +80,18 @@ class FirstOrder:
             raise OptionError(f"start must be one of {', '.join(STARTS)}, not {start!r}")
         size = len(self.contexts.vocabulary)
         return self.contexts.unigram if start == "unigram" else np.full(size, 1 / size)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes corpus and counts to one .npz file, without pickle; `tl.load` reads it. Raises OutputError."""
+        about, arrays = problem_to_arrays(self.architecture, self.contexts, self.columns)
+        tables, more = tables_to_arrays(self.tables)
+        write_arrays(path, {"kind": "FirstOrder", "problem": about, "tables": tables}, arrays | more)
+
+    @classmethod
+    def from_arrays(cls, about: dict[str, Any], arrays: Arrays) -> FirstOrder:
+        """What `save` wrote."""
+        problem, tables = problem_from_arrays(about["problem"], arrays), tables_from_arrays(about["tables"], arrays)
+        return cls(*problem, tables, tuple(np.asarray(table.sum(axis=1)) for table in tables))
 
 
 def first_order(contexts: Contexts, architectures: Architecture | Sequence[Architecture], *,

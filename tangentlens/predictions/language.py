@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -13,6 +15,7 @@ from scipy.special import log_softmax
 
 from tangentlens.data.contexts import Contexts
 from tangentlens.data.messages import shown
+from tangentlens.data.storage import Arrays, write_arrays
 from tangentlens.data.tokenizing import tokenize
 from tangentlens.data.tokens import UNKNOWN, Tokens, Vocabulary
 from tangentlens.errors import DataError, OptionError, ShapeError, nearest
@@ -30,6 +33,12 @@ from tangentlens.learning.next_token import (
 )
 from tangentlens.predictions.first_order import FirstOrder
 from tangentlens.predictions.score_tables import DenseScores, ScoreTable
+from tangentlens.predictions.storing import (
+    problem_from_arrays,
+    problem_to_arrays,
+    scores_from_arrays,
+    scores_to_arrays,
+)
 
 Array = NDArray[np.float64]
 BATCH = 2**22  # outputs that are computed at a time
@@ -91,6 +100,27 @@ class LanguageModel:
             return self.vocabulary.strings
         first = np.unique(self.outputs.class_of, return_index=True)[1][:-1]
         return (*map(self.vocabulary.strings.__getitem__, first.tolist()), OTHER)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes corpus, outputs and label scores to one .npz file, without pickle; `tl.load` reads it. Raises
+        OutputError.
+        """
+        about, arrays = problem_to_arrays(self.architecture, self.contexts, self.scores.columns)
+        scores, more = scores_to_arrays(self.scores)
+        outputs = {f"outputs_{name}": array for name, array in vars(self.outputs).items()}
+        write_arrays(path, {"kind": "LanguageModel", "problem": about, "scores": scores, "time": self.time,
+                            "learned": None if self.learned is None else self.learned.about()}, arrays | more | outputs)
+
+    @classmethod
+    def from_arrays(cls, about: dict[str, Any], arrays: Arrays) -> LanguageModel:
+        """What `save` wrote."""
+        architecture, contexts, columns = problem_from_arrays(about["problem"], arrays)
+        scores = scores_from_arrays(about["scores"], columns, arrays)
+        outputs = Outputs(*(arrays[f"outputs_{name}"] for name in ("class_of", "share", "start")))
+        learned = None
+        if about["learned"] is not None and isinstance(scores, DenseScores):
+            learned = Learned.from_about(about["learned"], scores.scores)
+        return cls(architecture, contexts, outputs, scores, about["time"], learned)
 
     def logits(self, tokens: Tokens) -> Array:
         """Outputs f after n contexts given as texts; (n, c)."""

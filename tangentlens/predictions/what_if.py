@@ -31,7 +31,7 @@ def what_if(trajectory: Trajectory, rows: Sequence[int], labels: Sequence[Any] |
             at: Features | None = None, step: int = -1, exact: bool = True) -> pl.DataFrame:
     """Decisions if some training texts were left out, or (with labels, one for each row) were labelled otherwise.
 
-    To first order in the change (theory, eq. 92), which costs two or three learnings but needs no new one for every
+    To first order in the change (theory, eq. 95), which costs two or three learnings but needs no new one for every
     size of the change, and exactly: learned again on the same features, to the same time or number of steps, from the
     mean loss of the texts that remain. `at`: features of the texts to decide, by default the training texts.
 
@@ -49,7 +49,9 @@ def what_if(trajectory: Trajectory, rows: Sequence[int], labels: Sequence[Any] |
     before = trajectory.decision(at, step)
     moved = at.pull(trajectory.features.push(_tangent(trajectory, change, trajectory.record(step))))
     table = {"before": before, "first_order": before + moved}
-    if exact:
+    if exact and trajectory.steps[trajectory.record(step)] == 0:
+        table["exact"] = before  # nothing has been learned, so nothing changes
+    elif exact:
         table["exact"] = relearned(trajectory, rows, labels, step=step).decision(at)
     names = output_classes(trajectory.dynamics)
     return pl.concat([pl.DataFrame({"text": np.arange(len(at))} | {key: f[:, o] for key, f in table.items()})
@@ -120,7 +122,7 @@ class _Change:
 
 
 def _tangent(trajectory: Trajectory, change: _Change, record: int) -> Array:
-    """δa at a record: d δa/dt = −(1/n) (H Θ δa + b) along the trajectory (theory, eq. 91); shape (n, c)."""
+    """δa at a record: d δa/dt = −(1/n) (H Θ δa + b) along the trajectory (theory, eq. 93); shape (n, c)."""
     dynamics, product = trajectory.dynamics, KernelProduct(trajectory.features)
     if dynamics.clock == "step":
         return _tangent_of_steps(trajectory, change, record, product)

@@ -6,7 +6,9 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from tangentlens.data.storage import Arrays, read_arrays, write_arrays
 from tangentlens.data.tokens import Tokens
@@ -27,10 +29,11 @@ class State:
     architectures: tuple[Architecture, ...]
     trajectories: tuple[Trajectory, ...]
     content: Report
+    rows: NDArray[np.int64]
 
     def write(self, path: Path) -> None:
         """Writes one .npz file. Raises OutputError."""
-        arrays: Arrays = self.tokens.arrays()
+        arrays: Arrays = self.tokens.arrays() | {"rows": self.rows}
         dynamics = []
         for number, trajectory in enumerate(self.trajectories):
             about, more = trajectory.dynamics.arrays(f"dynamics{number}_")
@@ -47,14 +50,16 @@ class State:
             "seconds": [answer.seconds for answer in content.architectures]}, arrays)
 
 
-def read_state(path: Path) -> tuple[dict[str, Any], DataGlance, Tokens, list[Architecture], list[Trajectory]]:
-    """What `State.write` wrote: the JSON part, the data at a glance, tokens, architectures, trajectories."""
+def read_state(path: Path) -> tuple[dict[str, Any], DataGlance, Tokens, list[Architecture], list[Trajectory],
+                                    NDArray[np.int64]]:
+    """What `State.write` wrote: the JSON part, the data at a glance, tokens, architectures, trajectories, rows."""
     about, arrays = read_arrays(path, "Audit")
     tokens = Tokens.from_arrays(arrays, about["tokenizer"])
     architectures = [ARCHITECTURES[name](**options) for name, options in about["architectures"]]
     trajectories = [Trajectory(architecture.features(tokens), Dynamics.from_arrays(part, arrays, f"dynamics{number}_"))
                     for number, (architecture, part) in enumerate(zip(architectures, about["dynamics"], strict=True))]
-    return about, DataGlance(**_tables(about["glance"])), tokens, architectures, trajectories
+    return about, DataGlance(**_tables(about["glance"])), tokens, architectures, trajectories, \
+        arrays.get("rows", np.arange(len(tokens)))
 
 
 def read_verified(about: dict[str, Any]) -> tuple[VerifiedAnswer, ...]:

@@ -60,6 +60,13 @@ def test_counts_that_are_not_whole_are_cut_with_their_rows():
         assert np.array_equal(features_of(features, rows).kernel(), features.kernel()[np.ix_(rows, rows)])
 
 
+def test_nothing_changes_before_anything_is_learned():
+    tokens = tokens_of(ALL)
+    for moment in MOMENTS.values():
+        table = tl.what_if(tl.learn(tl.MLP().features(tokens), labels_of(tokens, 3), **moment), [1], step=0)
+        assert not table.select("before", "first_order", "exact").to_numpy().any()
+
+
 def test_what_cannot_be_changed_is_refused():
     tokens = tokens_of(ALL)
     labels = labels_of(tokens, 2)
