@@ -26,7 +26,8 @@ class TokenRates(Architecture):
     architecture: any but a CNN with "same" padding, its embeddings trained; power: of the counts; rate: of a token
     of mean count n̄ = Σ n_t² / Σ n_t, what a token sees on average. Large rates leave only the embeddings' part.
 
-    A column's count is multiplied by √(its coefficient / γ), so that a label score is one per count in this unit.
+    In the map, a column's count is multiplied by √(its coefficient / γ). `label_scores` are per occurrence all the
+    same; `Trajectory.scores` are per count of the map.
     Counts n_t are those of the texts given to `features`; with columns=, of the texts that made these.
     Raises OptionError where this cannot be.
 

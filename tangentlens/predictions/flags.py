@@ -42,7 +42,8 @@ MOST = 100  # flags of an architecture
 @dataclass(frozen=True, eq=False)
 class Ground:
     """What the rules read of n training texts, once for all architectures. index (n,) of classes; groups (n,) of
-    near-duplicates; sources (n,) or None; kinds (v,); first (n,): one text of every group and class.
+    near-duplicates; sources (n,) or None; kinds (v,); first (n,): one text of every group and class. The thresholds
+    pure, level and rests are those of the constants.
     """
 
     tokens: Tokens
@@ -53,6 +54,9 @@ class Ground:
     kinds: NDArray[Any]
     sources: Ids | None = None
     lists: Lists = field(default_factory=Lists)
+    pure: float = PURE
+    level: float = LEVEL
+    rests: float = RESTS
 
     @classmethod
     def of(cls, tokens: Tokens, labels: Any, *, lists: Lists | None = None, sources: Sequence[Any] | None = None,
@@ -147,12 +151,12 @@ def _pattern_flags(found: Pulls, trajectory: Trajectory, ground: Ground, record:
     allowed, forbidden, named = ground.lists.matches(cues)
     suspect = (kinds != "") | (np.array(named) != "")
     weak = np.array([bool(WEAK.issuperset(kind.split(", "))) for kind in kinds.tolist()]) & (np.array(named) == "")
-    one_class = suspect & (pure.low >= PURE) & _discoveries(pure.p, suspect)
-    one_class &= ~weak | (found.weight >= RESTS * every)
+    one_class = suspect & (pure.low >= ground.pure) & _discoveries(pure.p, suspect, ground.level)
+    one_class &= ~weak | (found.weight >= ground.rests * every)
     n = len(ground.index)
     alone = (found.decided >= np.maximum(LEAST, ALONE_TEXTS * n)) & (found.decided >= ALONE_SHARE * every)
     sources = _few(found, ground)
-    few = (sources != "") & (found.decided >= LEAST) & (2 * inside > every)
+    few = (sources != "") & (found.weight >= 1) & (2 * inside > every)
     rows = []
     for j in np.flatnonzero((one_class | alone | few | forbidden) & (forbidden | ~allowed)).tolist():
         rule, reason = _rule(bool(forbidden[j]), bool(one_class[j]), bool(few[j]), named[j], kinds[j], sources[j])
@@ -204,10 +208,10 @@ def _kinds(tokens: Ids, cues: list[str], ground: Ground) -> NDArray[Any]:
     return kinds
 
 
-def _discoveries(p: Array, suspect: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Which suspects the procedure of Benjamini and Hochberg keeps at LEVEL."""
+def _discoveries(p: Array, suspect: NDArray[np.bool_], level: float) -> NDArray[np.bool_]:
+    """Which suspects the procedure of Benjamini and Hochberg keeps at a level."""
     kept = np.zeros(len(p), bool)
-    kept[suspect] = stats.false_discovery_control(p[suspect]) <= LEVEL if suspect.any() else False
+    kept[suspect] = stats.false_discovery_control(p[suspect]) <= level if suspect.any() else False
     return kept
 
 
@@ -289,7 +293,7 @@ def position_flags(architecture: Architecture, trajectory: Trajectory, ground: G
         if not len(candidates):
             continue
         pure = purity(texts[candidates], counts[candidates, toward[candidates]], _priors(toward[candidates], ground))
-        sure = _discoveries(pure.p, np.ones(len(candidates), bool)) & (pure.low >= PURE)
+        sure = _discoveries(pure.p, np.ones(len(candidates), bool), ground.level) & (pure.low >= ground.pure)
         for place in np.flatnonzero(sure).tolist():
             token = int(candidates[place])
             row = _position_flag((architecture, trajectory, record), ground, token, np.flatnonzero(at == token), edge)

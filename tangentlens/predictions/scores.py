@@ -39,6 +39,7 @@ def family_table(family: Family, dynamics: Dynamics, record: int, *, half_steps:
     total, within = raw.sum(axis=0), raw.T @ members.T
     names, labels = family.names, family.labels()
     half = _half_steps(family, counts, dynamics, record, scores) if half_steps else np.full(scores.shape, np.nan)
+    per_occurrence = scores if family.scale is None else scores * family.scale[:, None]
     base = pl.DataFrame({
         "family": np.repeat(np.arange(len(labels), dtype=np.uint32), len(family)),
         "feature": pl.concat([names] * len(labels)),
@@ -47,7 +48,7 @@ def family_table(family: Family, dynamics: Dynamics, record: int, *, half_steps:
     tables = [
         base.with_columns(
             pl.lit(name, dtype=pl.Series(dynamics.targets.classes).dtype).alias("class"),
-            pl.Series("score", scores[:, place]),
+            pl.Series("score", per_occurrence[:, place]),
             pl.Series("count_in_class", within[:, place].astype(np.int64)),
             pl.Series("half_step", half[:, place]).fill_nan(None),
         )
@@ -67,7 +68,7 @@ def score_paths(family: Family, dynamics: Dynamics, columns: NDArray[np.int64]) 
     for other in range(len(family.groups)):
         pushed = (counts[:, other * size + pattern].T @ stacked).reshape(len(columns), records, -1)
         result += np.moveaxis(family.coefficients[group, other][:, None, None] * pushed, 1, 0)
-    return result
+    return result if family.scale is None else result * family.scale[columns][:, None]
 
 
 def _half_steps(family: Family, counts: sparse.csr_array, dynamics: Dynamics, record: int, final: Array) -> Array:

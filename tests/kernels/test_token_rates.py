@@ -9,6 +9,7 @@ from cases import EXACT, tokens_of
 import tangentlens as tl
 from tangentlens import CNN, MLP, ElmanRNN, LinearRNN, MatrixVector, SelfAttention, TokenRates
 from tangentlens.errors import OptionError
+from tangentlens.predictions.scores import score_paths
 
 TEXTS = [[0, 1, 2], [2, 1, 0], [0, 2, 1], [1, 0, 2, 0], [0, 0, 0], [3, 1, 3, 1], [3, 4, 1, 2, 0], [2, 0, 1]]
 CASES = {
@@ -73,6 +74,18 @@ def test_learning_goes_through_the_same_kernel(kind, architecture):
     trajectory = tl.learn(features, y, "squared", time=1e-6)
     first = features.kernel() @ (2.0 * y - 1) / len(y) * 1e-6
     np.testing.assert_allclose(trajectory.decision(features)[:, 0], first, rtol=1e-4, atol=1e-12)
+
+
+def test_label_scores_are_per_occurrence():
+    """One more occurrence of a token moves the output of a sum by its label score, at every record."""
+    tokens = tokens_of(TEXTS)
+    rated = TokenRates(MLP(activation="identity", pooling="sum"), rate=3.0)
+    trajectory = tl.learn(rated.features(tokens), [0, 1, 0, 1, 1, 0, 0, 1], steps=20)
+    alone = tl.Tokens.from_ids([[token] for token in range(5)], vocabulary=tokens.vocabulary)
+    found = trajectory.decision(rated.features(alone, columns=trajectory.features))[:, 0]
+    np.testing.assert_allclose(trajectory.label_scores()["score"].to_numpy(), found, rtol=1e-12)
+    path = score_paths(trajectory.features.families[0], trajectory.dynamics, np.array([3, 1]))
+    np.testing.assert_allclose(path[-1, :, 0], found[[3, 1]], rtol=1e-12)
 
 
 @pytest.mark.parametrize(("make", "words"), [
