@@ -166,7 +166,7 @@ def _load_audit(folder: Path) -> Audit:
     content = Report(about["title"], data, tuple(answers), tuple(about["notes"]), about["settings"],
                      read_verified(about), read_compared(about), flags_table(about.get("flags", [])),
                      flags_table(about.get("gone", [])),
-                     Live(tokens, tuple(architectures), tuple(trajectories)))
+                     live=Live(tokens, tuple(architectures), tuple(trajectories)))
     return Audit(content, tuple(architectures), tuple(trajectories), tokens, pl.concat(tables), rows)
 
 

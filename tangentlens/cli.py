@@ -162,13 +162,13 @@ def spectrum_command(architectures: tuple[str, ...], vary: tuple[str, ...], outp
 @click.argument("file", metavar="FILE")
 @language_options
 def language_command(file: str, *, architectures: tuple[str, ...], output: str, time: str, quiet: bool, as_json: bool,
-                     window: int, sample: int, memory: float | None, seed: int, **reading: Any) -> None:
+                     window: str, sample: int, memory: float | None, seed: int, **reading: Any) -> None:
     """Which next tokens does each context token and n-gram of FILE (plain text) call for, at the start of learning?"""
     chosen = [parse_architecture(text, ARCHITECTURES) for text in architectures] or None
-    moment = _number(time, "--time", "best")
+    moment, places = _number(time, "--time", "best"), _count(window, "--window", "all")
     console = Console(stderr=True, quiet=quiet)
     with warnings_as_lines(quiet), staged(output) as stage, console.status("reading") as status:
-        found = language(read_corpus(file, **reading), chosen, window=window, time=moment, sample=sample, memory=memory,
+        found = language(read_corpus(file, **reading), chosen, window=places, time=moment, sample=sample, memory=memory,
                          seed=seed, announce=lambda line: console.print(Text(visible(line)), soft_wrap=True),
                          progress=lambda line: status.update(visible(line)))
         status.update("writing")
@@ -242,6 +242,15 @@ def _number(text: str, option: str, word: str) -> float | str:
         return float(text)
     except ValueError:
         raise click.UsageError(f'{option} takes a number or "{word}", not "{visible(text)}"') from None
+
+
+def _count(text: str, option: str, word: str) -> int | None:
+    """A whole number of at least 1; None for the word."""
+    if text == word:
+        return None
+    if not (text.isdecimal() and int(text)):
+        raise click.UsageError(f'{option} takes a whole number of at least 1 or "{word}", not "{visible(text)}"')
+    return int(text)
 
 
 def _widths(text: str) -> tuple[int, ...]:

@@ -19,7 +19,8 @@ from tangentlens.data.reading import UNLABELLED
 from tangentlens.errors import OutputError, TangentLensError
 from tangentlens.report.wording import visible
 
-_SPELLING = re.compile(r"""\b(on_bad_row|encoding|loss|quote)=(["']?)([\w-]+)\2""")  # in messages for Python users
+_SPELLING = re.compile(  # in messages for Python users
+    r"""\b(on_bad_row|encoding|loss|quote|documents|window|vocabulary_size)=(["']?)([\w-]+)\2""")
 
 
 def run(command: click.Command, arguments: list[str] | None) -> None:
@@ -113,7 +114,7 @@ def _notes(error: BaseException) -> str:
 
 def _as_option(found: re.Match[str]) -> str:
     """An argument of a Python function as the option that does the same here."""
-    return f"--{found[1].replace('_', '-')} {found[3].lower()}"
+    return f"--{found[1].replace('_', '-')} {'all' if found[3] == 'None' else found[3].lower()}"
 
 
 def _fail(message: str) -> int:

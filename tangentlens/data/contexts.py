@@ -54,6 +54,15 @@ class Contexts:
         """The chosen contexts as Contexts: an integer, a slice, a list of numbers or a mask."""
         return Contexts(self.corpus, self.window, np.atleast_1d(self.positions[index]))
 
+    def equals(self, other: Contexts) -> bool:
+        """Whether both are the same contexts of the same text: so they are once they have been saved and loaded."""
+        if self is other:
+            return True
+        mine, theirs = self.corpus, other.corpus
+        return (self.window == other.window and self.vocabulary.strings == other.vocabulary.strings
+                and np.array_equal(self.positions, other.positions) and np.array_equal(mine.ids, theirs.ids)
+                and np.array_equal(mine.offsets, theirs.offsets))
+
     def __repr__(self) -> str:
         window = "all before" if self.window is None else f"window {self.window}"
         return f"Contexts({len(self)} targets, {window}, {len(self.vocabulary)} types)"

@@ -151,7 +151,8 @@ class _Plan:
     def check(self, limit: float, say: Callable[[str], None]) -> None:
         """States the memory, and raises OptionError if the tables need more than `limit` bytes."""
         bounds = [table.at_most() * PAIR for table in self.counts.values()]
-        say(f"{len(bounds)} tables take at most {gigabytes(sum(bounds))}; {gigabytes(limit)} may be used")
+        tables = "1 table takes" if len(bounds) == 1 else f"{len(bounds)} tables take"
+        say(f"{tables} at most {gigabytes(sum(bounds))}; {gigabytes(limit)} may be used")
         if sum(bounds) <= limit:
             return
         need = sum(bound * table.fill() for bound, table in zip(bounds, self.counts.values(), strict=True))

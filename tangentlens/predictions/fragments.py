@@ -32,7 +32,7 @@ def _table(caption: str, table: pl.DataFrame) -> str:
     head = "".join(f'<th scope="col" style="text-align: left; border-bottom: {_LINE}">{_escaped(name)}</th>'
                    for name in table.columns)
     rows = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in table.head(ROWS).iter_rows())
-    return (f'<table style="border-collapse: collapse; color: inherit; margin: 0 0 1em">'
+    return (f'<table cellpadding="6" style="border-collapse: collapse; color: inherit; margin: 0 0 1em">'
             f'<caption style="text-align: left; color: inherit">{_escaped(caption + rest)}</caption>'
             f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>")
 

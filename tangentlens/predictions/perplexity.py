@@ -42,7 +42,7 @@ def perplexities(models: Mapping[str, Model], validation: Contexts, test: Contex
         raise OptionError("perplexities needs at least one model")
     training = next(iter(models.values())).contexts
     for name, model in models.items():
-        if model.contexts is not training:
+        if not training.equals(model.contexts):
             raise ShapeError(f'the model "{name}" has learned from other contexts than the first one; make all of them '
                              "from the same Contexts")
     for part in (validation, test):

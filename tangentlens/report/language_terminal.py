@@ -26,7 +26,7 @@ def print_language(answer: LanguageAnswer, console: Console) -> None:
     if compared := words.compared(answer):
         _line(console, compared)
     window = f"the {corpus.window} tokens before" if corpus.window else "all tokens before"
-    _line(console, f"{figure(corpus.tokens)} tokens in {figure(corpus.documents)} documents, "
+    _line(console, f"{figure(corpus.tokens)} tokens in {figure(corpus.documents)} {words.documents(corpus)}, "
                    f"{figure(corpus.types)} types, {figure(corpus.contexts)} contexts ({window}), "
                    f"{figure(corpus.held_out)} tokens held out")
     if answer.perplexities.height:

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from tangentlens.report.language_content import LanguageAnswer, LanguageArchitecture
+from tangentlens.report.language_content import CorpusGlance, LanguageAnswer, LanguageArchitecture
 from tangentlens.report.wording import figure
 
 Row = dict[str, Any]
@@ -34,6 +34,11 @@ def compared(answer: LanguageAnswer) -> str:
                        if name not in [one.name for one in answer.architectures])
     return (f"Perplexity on held-out text after that first step: {best.name} {figure(known[best.name])}; by counting: "
             f"{others}. One step ranks targets; it is not a good language model yet.")
+
+
+def documents(corpus: CorpusGlance) -> str:
+    """The noun for their number."""
+    return "document" if corpus.documents == 1 else "documents"
 
 
 def ends(answer: LanguageArchitecture, feature: str, most: int = 3) -> tuple[list[str], list[str]]:

@@ -6,7 +6,7 @@ from cases import SPARSE
 from polars.testing import assert_frame_equal
 
 import tangentlens as tl
-from tangentlens.errors import DataError
+from tangentlens.errors import DataError, ShapeError
 
 TEXT = ["the cat sat on the mat and the dog sat on the cat", "a dog and a cat", "the dog ran to the cat é \t"] * 2
 SOME = ["mlp", "attention-sum-stds", "matrix-vector", "linear-rnn-last-frozen", "elman-rnn", "cnn3-same", "cnn2-valid"]
@@ -65,3 +65,17 @@ def same(model: tl.LanguageModel, other: tl.LanguageModel) -> None:
         assert_frame_equal(other.explain(text, "cat").parts, model.explain(text, "cat").parts)
     assert_frame_equal(other.contexts_of("cat"), model.contexts_of("cat"))
     assert np.array_equal(other.log_probabilities(model.contexts), model.log_probabilities(other.contexts))
+
+
+def test_models_that_were_loaded_have_perplexities(tmp_path):
+    training, held = tl.read_corpus(TEXT * 4).split(0.3)
+    contexts, rest = tl.Contexts(training, 4), tl.Contexts(held, 4)
+    models = dict(zip("ab", tl.first_order(contexts, (tl.MLP(), tl.MatrixVector())), strict=True))
+    loaded = {}
+    for name, model in models.items():
+        model.save(tmp_path / name)
+        loaded[name] = tl.load(tmp_path / name)
+    assert_frame_equal(tl.perplexities(loaded, rest, rest), tl.perplexities(models, rest, rest))
+    (other,) = tl.first_order(tl.Contexts(training, 3), tl.MLP())
+    with pytest.raises(ShapeError, match="other contexts"):
+        tl.perplexities(models | {"c": other}, rest, rest)
