@@ -13,12 +13,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import command_line, first_order, in_process, integrator, machine
+from benchmarks import attribution, command_line, first_order, in_process, integrator, machine
 from reproduce.sheet import Sheet, save
 
 WIDTH = 158  # columns of the printed tables, if the terminal has fewer
 Benchmark = Callable[[Path, int, Callable[[str], None]], dict[str, Sheet]]
 BENCHMARKS: dict[str, Benchmark] = {
+    "attribution": attribution.sheets,
     "command_line": lambda data, repeats, say: {"command_line": command_line.sheet(data, repeats, say)},
     "in_process": in_process.sheets,
     "integrator": integrator.sheets,

@@ -34,6 +34,8 @@ from tangentlens.report.answers import answer, glance
 from tangentlens.report.comparison import compared_result, compared_table
 from tangentlens.report.files import explained, staged
 from tangentlens.report.flagged import against, flags_json, flags_table
+from tangentlens.report.fragments import glimpsed
+from tangentlens.report.live import Live
 from tangentlens.report.notes import notes_on
 from tangentlens.report.page import render
 from tangentlens.report.results import as_json, result
@@ -130,6 +132,10 @@ class Audit:
         """The same audit with what trained networks say beside it: answers are those of `tl.verification.verify`."""
         return replace(self, content=replace(self.content, verified=tuple(answers)))
 
+    def _repr_html_(self) -> str:
+        """For notebooks: possible shortcuts, architectures side by side, and the strongest features of each."""
+        return glimpsed(self.content)
+
     def __repr__(self) -> str:
         return f"Audit({self.content.data.texts} texts, {', '.join(map(describe, self.architectures))})"
 
@@ -159,7 +165,8 @@ def _load_audit(folder: Path) -> Audit:
         tables.append(_named(found.scores, architecture))
     content = Report(about["title"], data, tuple(answers), tuple(about["notes"]), about["settings"],
                      read_verified(about), read_compared(about), flags_table(about.get("flags", [])),
-                     flags_table(about.get("gone", [])))
+                     flags_table(about.get("gone", [])),
+                     live=Live(tokens, tuple(architectures), tuple(trajectories)))
     return Audit(content, tuple(architectures), tuple(trajectories), tokens, pl.concat(tables), rows)
 
 
@@ -263,7 +270,7 @@ def audited(texts: Texts, chosen: tuple[Architecture, ...], *, progress: Progres
     notes = (*heard, *notes_on(texts, material.tokens, len(material.held), zip(chosen, trajectories, strict=True)))
     flagged, gone = (flagged, flags_table([])) if earlier is None else compared_flags(flagged, earlier)
     content = Report(f"What networks learn from {texts.source}", data, tuple(answers), notes, about, flags=flagged,
-                     gone=gone)
+                     gone=gone, live=Live(material.tokens, chosen, tuple(trajectories)))
     return Audit(content, chosen, tuple(trajectories), material.tokens, pl.concat(tables), material.rows[0]), material
 
 

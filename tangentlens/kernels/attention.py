@@ -58,7 +58,7 @@ class SelfAttention(Architecture):
     def features(self, tokens: Tokens, columns: Features | None = None) -> Features:
         """See Architecture.features."""
         self._check_sparse()
-        received = None if self.scores == "uniform" else self._attention(tokens).received()
+        received = None if self.scores == "uniform" else self.attention(tokens).received()
         family = token_family(tokens, columns, coefficient=self._coefficient(), pooling=self.pooling,
                               attention=received)
         return Features((family,), len(tokens), int(np.sum(tokens.lengths == 0)), tokens.unknown)
@@ -82,7 +82,8 @@ class SelfAttention(Architecture):
     def _coefficient(self) -> float:
         return (3 + self.train_embedding) * self._variance() * self.readout_std**2
 
-    def _attention(self, tokens: Tokens) -> Attention:
+    def attention(self, tokens: Tokens) -> Attention:
+        """How the positions of these texts attend to each other."""
         tied = self.scores == "tied"
         return Attention(
             tokens,
@@ -94,7 +95,7 @@ class SelfAttention(Architecture):
     def _block(self, left: Tokens, right: Tokens, kind: str) -> Array:
         """Kernel between two blocks of texts, from the covariance Σ_ii' = Σ_jj' α_ij α'_i'j' [t_j = t_j']."""
         variance = self._variance()
-        (mine, a), (theirs, b) = (self._attention(side).by_token() for side in (left, right))
+        (mine, a), (theirs, b) = (self.attention(side).by_token() for side in (left, right))
         covariance = variance * np.asarray((mine @ theirs.T).todense())
         tangent = (2 + self.train_embedding) * covariance
         pair = Pair(variance * a[:, None], variance * b[None, :], covariance, tangent)

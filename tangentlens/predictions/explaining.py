@@ -14,6 +14,7 @@ from scipy import sparse
 from tangentlens.errors import ShapeError
 from tangentlens.features.family import Family, Features
 from tangentlens.learning.dynamics import Dynamics
+from tangentlens.predictions.fragments import fragment
 from tangentlens.predictions.scores import output_classes
 
 Array = NDArray[np.float64]
@@ -78,6 +79,11 @@ class Explanation:
         summed = self.texts.group_by("class", "label").agg(texts=pl.len(), contribution=own.sum(), size=own.abs().sum())
         share = (pl.col("size") / pl.col("size").sum().over("class")).fill_nan(0.0)
         return summed.with_columns(share=share).drop("size").sort("class", "label")
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the decision, what its features add, and the training texts that pull most."""
+        return fragment(repr(self), [("Features of the text: count × score = contribution", self.features),
+                                     ("Training texts, by how much each contributes", self.texts)])
 
     def __repr__(self) -> str:
         sums = ", ".join(f"{name!r}: {value:+.4g}" for name, value in zip(self.classes, self.decision, strict=True))

@@ -19,6 +19,7 @@ from tangentlens.features.saving import features_from_arrays, features_to_arrays
 from tangentlens.learning.dynamics import Dynamics
 from tangentlens.learning.solve import Progress, descend, flow, start
 from tangentlens.predictions.explaining import Explainer, Explanation
+from tangentlens.predictions.fragments import fragment
 from tangentlens.predictions.scores import output_classes, score_table
 
 Array = NDArray[np.float64]
@@ -135,6 +136,13 @@ class Trajectory:
         if not -size <= step < size:
             raise OptionError(f"there is no record {step}; this trajectory has 0 to {size - 1} (−1: the last)")
         return step % size
+
+    def _repr_html_(self) -> str:
+        """For notebooks: how learning goes, and the strongest label scores at the best record."""
+        strongest = self.label_scores(self.best).sort(pl.col("score").abs(), descending=True, maintain_order=True)
+        chosen = np.unique(np.append(np.linspace(0, len(self.steps) - 1, 6).astype(np.int64), self.best))
+        return fragment(repr(self), [(f"Label scores at the best {self.dynamics.clock}, {self.steps[self.best]:.4g}",
+                                      strongest), ("Loss and accuracy", self.curves[chosen])])
 
     def __repr__(self) -> str:
         clock = self.dynamics.clock

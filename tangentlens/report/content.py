@@ -10,6 +10,7 @@ import polars as pl
 from polars.datatypes import DataTypeClass
 
 from tangentlens.errors import ShapeError
+from tangentlens.report.live import Live
 
 CLASSES = ("class", "texts", "share", "mean_length")
 LENGTHS = ("low", "high", "class", "texts")
@@ -204,8 +205,8 @@ class ComparedAnswer:
 class Report:
     """Everything a terminal summary or a page shows. notes: warnings. settings: what run.json holds. verified: what
     trained networks say, for some of the architectures. compared: what makes the architectures differ, for all or none.
-    flags: shortcuts, worst first (see `tl.audit`); gone: those of an
-    earlier run that are no longer there.
+    flags: shortcuts, worst first (see `tl.audit`); gone: those of an earlier run that are no longer there. live: what
+    the page needs to decide texts that are typed into it.
     """
 
     title: str
@@ -217,6 +218,7 @@ class Report:
     compared: tuple[ComparedAnswer, ...] = ()
     flags: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=FLAGS))
     gone: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=FLAGS))
+    live: Live | None = None
 
     def __post_init__(self) -> None:
         _require("Report.flags", self.flags, FLAGS)

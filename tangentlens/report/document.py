@@ -26,7 +26,7 @@ from tangentlens.report import wording
 
 VENDOR = ("vendor/d3.min.js", "vendor/plot.umd.min.js")
 _HERE = Path(__file__).parent
-_TEXTS = {"family", "feature", "class", "option", "target"}
+_TEXTS = {"architecture", "family", "feature", "class", "option", "target", "reason"}
 
 
 def write_document(text: str, path: str | os.PathLike[str]) -> None:

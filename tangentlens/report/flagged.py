@@ -74,6 +74,14 @@ def headline(report: Report) -> str:
     return f"Shortcuts: {figure(cues)}" if cues else "Shortcuts: none found"
 
 
+def cues(report: Report) -> list[dict[str, Any]]:
+    """The cues of every class, worst first: the row of its worst flag, that row's number, and all its architectures."""
+    numbered = report.flags.with_row_index("number")
+    grouped = numbered.group_by("cue", "class", maintain_order=True).agg(
+        pl.exclude("architecture").first(), pl.col("architecture").unique(maintain_order=True).alias("architectures"))
+    return grouped.to_dicts()
+
+
 def sentences(report: Report) -> list[str]:
     """The worst cues, one line each, and what changed since an earlier run."""
     worst = report.flags.unique(["cue", "class"], keep="first", maintain_order=True)

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from tangentlens.predictions.evidence import FREQUENT, MOST
-from tangentlens.report import comparison, summary, verified, wording
+from tangentlens.report import comparison, flagged, summary, verified, wording
 from tangentlens.report.content import ArchitectureAnswer, ComparedAnswer, Report, VerifiedAnswer
 from tangentlens.report.document import columns, document, write_document
+from tangentlens.report.live import LARGEST
 from tangentlens.report.verdict import verdict
 
-_SCRIPTS = ("values.js", "data.js", "lines.js", "spectra.js", "charts.js", "verified.js", "compared.js", "tables.js",
-            "drawing.js", "page.js")
+_SCRIPTS = ("values.js", "tokenizing.js", "live.js", "texts.js", "data.js", "lines.js", "spectra.js", "charts.js",
+            "verified.js", "compared.js", "tables.js", "drawing.js", "page.js", "try.js", "hover.js")
 SURE = 12  # contrary n-grams that are shown
 CHIPS = 5  # interactions of each architecture and order that are shown
 TURNED = 12  # tokens of each architecture that are shown
@@ -37,6 +38,7 @@ def write_page(report: Report, path: str | os.PathLike[str]) -> None:
 
 def render(report: Report) -> str:
     """The page as text: `write_page` without the file."""
+    shown = payload(report)
     return document("audit.html.j2", _SCRIPTS, {
         "report": report,
         "classes": summary.class_names(report),
@@ -45,9 +47,12 @@ def render(report: Report) -> str:
         "majority": summary.majority(report),
         "ranks": summary.rank_differences(report),
         "settings": list(flat(report.settings).items()),
-        "payload": payload(report),
+        "payload": shown,
+        "live": shown.get("live"),
+        "largest": LARGEST,
         "verified": verified,
         "comparison": comparison,
+        "flagged": flagged,
         "verdict": verdict(report),
         "ngrams": comparison.ngram_rows(report, SURE),
         "interactions": comparison.interaction_rows(report, CHIPS),
@@ -62,11 +67,14 @@ def render(report: Report) -> str:
 
 def payload(report: Report) -> dict[str, Any]:
     """What the page's scripts read: tables as {column: list}, texts made visible, NaN and infinity as None."""
-    found = {
+    found: dict[str, Any] = {
         "classes": [wording.visible(name) for name in summary.class_names(report)],
         "lengths": columns(report.data.lengths),
         "architectures": [_architecture(answer) for answer in report.architectures],
     }
+    found["flags"] = columns(report.flags.select("architecture", "family", "feature", "class", "reason"))
+    if report.live is not None:
+        found["live"] = report.live.payload()
     if report.compared:
         found["compared"] = [_compared(answer, plan) for answer, plan in
                              zip(report.compared, report.architectures, strict=True)]

@@ -29,11 +29,15 @@ function featureTable(panel, answer) {
 function headings(line, state, draw) {
   for (const column of COLUMNS) {
     const cell = element("th", { scope: "col", "aria-sort": "none", ...(column.text ? {} : { class: "n" }) });
+    if (column.button) {
+      line.append(element("th", { scope: "col" }, column.title));
+      continue;
+    }
     const button = element("button", { type: "button", "data-key": column.key }, column.title);
     button.addEventListener("click", () => {
       state.down = state.key === column.key ? !state.down : !column.text;
       state.key = column.key;
-      for (const other of line.children) other.setAttribute("aria-sort", "none");
+      for (const other of line.querySelectorAll("[aria-sort]")) other.setAttribute("aria-sort", "none");
       cell.setAttribute("aria-sort", state.down ? "descending" : "ascending");
       draw();
     });
@@ -57,7 +61,7 @@ function drawTable(panel, rows, state) {
 /** Sorted by the chosen column; missing values always last. */
 function ordered(rows, state) {
   const column = COLUMNS.find((one) => one.key === state.key);
-  const value = column.text ? (row) => row[column.key] : column.value;
+  const value = column.text ? (row) => textOf(column, row) : column.value;
   const sign = state.down ? -1 : 1;
   return [...rows].sort((a, b) => {
     const [x, y] = [value(a) ?? null, value(b) ?? null];
@@ -66,13 +70,23 @@ function ordered(rows, state) {
   });
 }
 
+/** What a column of texts shows of a row. */
+function textOf(column, row) {
+  return (column.value ? column.value(row) : row[column.key]) ?? "";
+}
+
 function lineOf(row) {
   const line = element("tr");
+  line.shown = row;
   for (const column of COLUMNS) {
     const cell = element(column.key === "feature" ? "th" : "td",
-      column.key === "feature" ? { scope: "row" } : column.text ? {} : { class: "n" });
+      column.key === "feature" ? { scope: "row" } : column.text || column.button ? {} : { class: "n" });
     if (column.key === "family") cell.append(element("span", { class: "dot", style: `background: ${colour(row.order)}` }), " ");
-    if (column.text) cell.append(element("bdi", { class: `cut ${column.key}`, title: row[column.key] }, row[column.key]));
+    if (column.button) cell.append(column.button(row));
+    else if (column.text) {
+      const text = textOf(column, row);
+      cell.append(element("bdi", { class: `cut ${column.key}`, title: text }, text));
+    }
     else cell.textContent = column.show(column.value(row));
     line.append(cell);
   }

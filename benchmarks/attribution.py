@@ -1,0 +1,200 @@
+"""Attribution to training texts against the field: linear datamodeling score and mislabelled texts.
+
+Command: python -m benchmarks --only attribution
+Truth: ordinary networks trained on random halves of the training texts. Score (Park et al. 2023): over the halves, the
+Spearman correlation between the sum of a half's attributions and the networks' mean margin, averaged over test texts.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from resource import RUSAGE_SELF, getrusage
+from time import process_time
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import expit
+from scipy.stats import rankdata
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.metrics import average_precision_score
+
+import tangentlens as tl
+from benchmarks import attribution_rivals as rivals
+from benchmarks.attribution_truth import CHECKPOINTS, SEEDS, SUBSETS, Problem, checkpoints, flipped, halved, problem
+from reproduce.sheet import Sheet, number, text, written
+
+Array = NDArray[np.float64]
+ARCHITECTURES = {"bag": tl.MLP(), "CNN": tl.CNN()}
+MOMENTS = 80
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """How each training text moves the margin of each test text, (n', n), or predicted margins on the halves,
+    (SUBSETS, n'); how suspicious each training label is, (n,) or None; and what was spent, in CPU seconds.
+    """
+
+    method: str
+    scores: Array | None
+    suspicion: Array | None
+    seconds: float
+    training: float = 0.0
+    predicted: Array | None = None
+
+
+def kernel_of(asked: Problem, kind: str) -> tuple[tl.Features, tl.Features]:
+    """The limit's features of the training and test texts."""
+    features = ARCHITECTURES[kind].features(asked.train)
+    return features, ARCHITECTURES[kind].features(asked.test, columns=features)
+
+
+def ours(asked: Problem, kind: str, y: NDArray[np.int64], loss: float) -> list[Attribution]:
+    """The limit, learned to the training loss that the networks reached: shares of the sum, influences."""
+    began = process_time()
+    features, test = kernel_of(asked, kind)
+    trajectory = tl.learn(features, y, until_loss=loss)
+    theta, across = features.kernel(), test.kernel(features)
+    duals = trajectory.duals[-1][:, 0]
+    learned = process_time() - began
+    sign, own = 2 * asked.test_y - 1, 2 * y - 1
+    share = Attribution("share of the sum (eq. 50)", sign[:, None] * across * duals, np.abs(duals), learned)
+    began = process_time()
+    moved = influences(trajectory, theta, np.vstack([across, theta]))
+    n = len(across)
+    order = Attribution("first order (eq. 94)", sign[:, None] * moved[:n], np.diag(moved[n:]) * own,
+                        learned + process_time() - began)
+    return [share, order]
+
+
+def influences(trajectory: tl.Trajectory, theta: Array, across: Array) -> Array:
+    """df(x)/dw_i for all x and i by the adjoint (theory, eq. 94), dense; (n', n) of two classes."""
+    end, n = float(trajectory.steps[-1]), len(theta)
+    moments = np.concatenate([[0.0], np.geomspace(trajectory.steps[1] / 10, end, MOMENTS)])
+    duals = np.stack([np.interp(moments, trajectory.steps, path) for path in trajectory.duals[:, :, 0].T], axis=1)
+    y = trajectory.dynamics.targets.y[:, 0]
+    adjoint, total = across.T.copy(), np.zeros_like(across)
+    for late in range(MOMENTS, 0, -1):
+        h = (moments[late] - moments[late - 1]) / n
+        f = theta @ (duals[late] + duals[late - 1]) / 2
+        slope, bend = expit(f) - y, expit(f) * expit(-f)
+        adjoint = np.linalg.solve(np.eye(n) + h * theta * bend, adjoint)
+        total -= h * adjoint.T * slope
+    return total
+
+
+def relearned(asked: Problem, kind: str, loss: float) -> Attribution:
+    """The limit learned on every half itself, to the same training loss: predicted margins, no sum of attributions."""
+    began = process_time()
+    features, test = kernel_of(asked, kind)
+    time = float(tl.learn(features, asked.y, until_loss=loss).steps[-1])
+    predicted = np.zeros((SUBSETS, len(asked.test)))
+    theta, across = features.kernel(), test.kernel(features)
+    for number_, half in enumerate(asked.halves):
+        rows = np.flatnonzero(half)
+        predicted[number_] = across[:, rows] @ flow_of(theta[np.ix_(rows, rows)], asked.y[rows], time)
+    margins = predicted * (2 * asked.test_y - 1)
+    return Attribution("the limit, learned on each half", None, None, process_time() - began, predicted=margins)
+
+
+def flow_of(theta: Array, y: NDArray[np.int64], time: float) -> Array:
+    """Dual coefficients of the logistic flow at a time by linearly implicit steps of growing length; (n,)."""
+    n, duals = len(y), np.zeros(len(y))
+    moments = np.concatenate([[0.0], np.geomspace(n / np.trace(theta) / 10, time, MOMENTS)])
+    for h in np.diff(moments) / n:
+        f = theta @ duals
+        bend = expit(f) * expit(-f)
+        duals -= h * np.linalg.solve(np.eye(n) + h * bend[:, None] * theta, expit(f) - y)
+    return duals
+
+
+def nearest(asked: Problem, y: NDArray[np.int64]) -> Attribution:
+    """Cosine of tf–idf vectors, signed by whether the labels agree."""
+    began = process_time()
+    vectors = TfidfVectorizer(token_pattern=r"\S+").fit(asked.train_texts)
+    train, test = vectors.transform(asked.train_texts), vectors.transform(asked.test_texts)
+    own, sign = 2 * y - 1, 2 * asked.test_y - 1
+    alike = (train @ train.T).toarray()
+    np.fill_diagonal(alike, 0)
+    return Attribution("nearest in tf–idf", sign[:, None] * (test @ train.T).toarray() * own, -own * (alike @ own),
+                       process_time() - began)
+
+
+def chance(asked: Problem) -> Attribution:
+    """Nothing but noise."""
+    random = np.random.default_rng(5)
+    return Attribution("random", random.normal(size=(len(asked.test), len(asked.y))), random.normal(size=len(asked.y)),
+                       0.0)
+
+
+def datamodeling_score(sums: Array, margins: Array) -> float:
+    """Spearman correlation over the halves, (SUBSETS, n') each, averaged over test texts."""
+    mine, theirs = (rankdata(one, axis=0) for one in (sums, margins))
+    mine, theirs = mine - mine.mean(axis=0), theirs - theirs.mean(axis=0)
+    norm = np.sqrt((mine**2).sum(axis=0) * (theirs**2).sum(axis=0))
+    return float(np.mean((mine * theirs).sum(axis=0) / np.where(norm > 0, norm, 1)))
+
+
+def methods(asked: Problem, kind: str, y: NDArray[np.int64]) -> tuple[list[Attribution], float]:
+    """Everything that attributes, on the same checkpoints; and the networks' mean training loss."""
+    networks, training = checkpoints(asked, kind, y)
+    loss = rivals.training_loss(networks, asked, y)
+    found = ours(asked, kind, y, loss)
+    with tempfile.TemporaryDirectory() as folder:
+        for name, attribute in rivals.RIVALS.items():
+            began = process_time()
+            scores, suspicion = attribute(networks, asked, y, Path(folder))
+            found.append(Attribution(name, scores, suspicion, process_time() - began, training))
+    return [*found, nearest(asked, y), chance(asked)], loss
+
+
+def rows_of(name: str, kind: str, data: Path, folder: Path, say: Callable[[str], None]) -> list[dict[str, object]]:
+    """One data set and network: a row for every method."""
+    asked = problem(name, data)
+    outputs, seconds = halved(asked, kind, folder, say)
+    sign = 2 * asked.test_y - 1
+    margins = outputs * sign
+    first, second = margins[:, ::2].mean(axis=1), margins[:, 1::2].mean(axis=1)
+    half = datamodeling_score(first, second)
+    wrong_y, wrong = flipped(asked)
+    noisy = {one.method: one for one in methods(asked, kind, wrong_y)[0]}
+    found, loss = methods(asked, kind, asked.y)
+    rows: list[dict[str, object]] = []
+    for one in [*found, relearned(asked, kind, loss)]:
+        sums = one.predicted if one.scores is None else asked.halves @ one.scores.T
+        assert sums is not None
+        other = noisy.get(one.method)
+        rows.append({"data": name, "network": kind, "method": one.method,
+                     "score": datamodeling_score(sums, margins.mean(axis=1)),
+                     "precision": None if other is None or other.suspicion is None else
+                     float(average_precision_score(wrong, other.suspicion)),
+                     "seconds": one.seconds, "training": one.training})
+    rows.append({"data": name, "network": kind, "method": f"half of the {SEEDS} networks (ceiling)", "score": half,
+                 "precision": None, "seconds": None, "training": seconds})
+    say(f"{name}, {kind}: done")
+    return rows
+
+
+def sheets(data: Path, repeats: int, say: Callable[[str], None]) -> dict[str, Sheet]:
+    """Both data sets and both networks."""
+    torch.set_num_threads(1)
+    folder = Path("benchmarks/.cache/attribution")
+    rows = [row for name in ("SST", "movie reviews") for kind in ARCHITECTURES
+            for row in rows_of(name, kind, data, folder, say)]
+    for row in rows:
+        for column in ("score", "precision"):
+            value = row[column]
+            row[column + "_written"] = "–" if value is None else f"{value:.3f}"
+    peak = getrusage(RUSAGE_SELF).ru_maxrss / 1e6
+    shown = {"data": ("data", text), "network": ("network", text), "method": ("attribution", text),
+             "score_written": ("linear data-\nmodeling score", written),
+             "precision_written": ("mislabelled:\nav. precision", written),
+             "seconds": ("CPU s,\nattributing", number(".2f")), "training": ("CPU s,\ntraining", number(".1f"))}
+    notes = [f"Truth: {SUBSETS} random halves × {SEEDS} seeds of ordinary networks (Adam, width 16). TRAK, TracIn and "
+             f"representer points see {CHECKPOINTS} checkpoints trained on all texts. TRAK: traker, BasicProjector to "
+             f"{rivals.PROJECTED} dimensions. A tenth of the labels is flipped for the last score but two.",
+             f"Peak memory of the whole run: {peak:.1f} GB."]
+    return {"attribution": Sheet("Attribution to training texts", rows, shown, notes)}
