@@ -1,4 +1,7 @@
-"""Attributions that need trained networks: TRAK, gradient similarity, representer points."""
+"""Attributions that need trained networks: TRAK, gradient similarity, representer points.
+
+Used by python -m benchmarks --only attribution.
+"""
 
 from __future__ import annotations
 

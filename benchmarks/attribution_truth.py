@@ -1,6 +1,7 @@
 """What attributions are judged by: the outputs of networks trained on random halves, and on labels partly flipped.
 
 Kept in a folder, one .npz for each data set and network: a second run goes on from there.
+Used by python -m benchmarks --only attribution.
 """
 
 from __future__ import annotations

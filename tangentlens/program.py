@@ -114,7 +114,8 @@ def _notes(error: BaseException) -> str:
 
 def _as_option(found: re.Match[str]) -> str:
     """An argument of a Python function as the option that does the same here."""
-    return f"--{found[1].replace('_', '-')} {'all' if found[3] == 'None' else found[3].lower()}"
+    nothing = "none" if found[1] == "quote" else "all"
+    return f"--{found[1].replace('_', '-')} {nothing if found[3] == 'None' else found[3].lower()}"
 
 
 def _fail(message: str) -> int:
