@@ -28,7 +28,8 @@ check: $(INSTALLED)
 docs: $(INSTALLED)
 	.venv/bin/mkdocs build --strict
 
-bench: $(INSTALLED)
+bench:  # rivals need more than the tests do
+	$(MAKE) --no-print-directory .venv EXTRAS=dev,demo,torch,benchmarks
 	.venv/bin/python -m benchmarks
 
 clean:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import attribution, command_line, first_order, in_process, integrator, machine
+from benchmarks import attribution, command_line, first_order, in_process, integrator, machine, shortcuts
 from reproduce.sheet import Sheet, save
 
 WIDTH = 158  # columns of the printed tables, if the terminal has fewer
@@ -24,6 +24,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "in_process": in_process.sheets,
     "integrator": integrator.sheets,
     "first_order": first_order.sheets,
+    "shortcuts": lambda data, repeats, say: shortcuts.sheets(data, shortcuts.ARCHIVE, shortcuts.DONE, say),
 }
 
 
