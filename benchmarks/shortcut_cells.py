@@ -21,7 +21,7 @@ READS = {  # which cues an architecture can read
     tl.MLP(): ("token", "mark"), tl.CNN(): ("token", "mark", "bigram", "position"),
     tl.LinearRNN(): ("token", "mark", "bigram"),
 }
-RATING = re.compile(r"^\d+(?:\.\d+)?(?: ?/ ?| out of )10$")
+RATING = re.compile(r"^(\d+(?:\.\d+)?) (?:/|out of)(?: 10)?$")
 LEAST_RATED = 10
 Cell = dict[str, Any]
 
@@ -95,16 +95,20 @@ def lengths(texts: tl.Texts) -> list[Cell]:
 
 
 def ratings(texts: tl.Texts) -> list[Cell]:
-    """Natural shortcuts: how early ratings out of ten, in at least LEAST_RATED texts, stand in a ranking."""
+    """Natural shortcuts: how early ratings out of ten stand in a ranking. A rating is `7 / 10`, or its part `7 /` where
+    only bigrams are ranked; those are looked for that LEAST_RATED texts hold.
+    """
     _, counts, names = counted(texts)
     often = np.asarray(counts.sum(axis=0)).ravel() >= LEAST_RATED
-    wanted = {name for name in names[often].tolist() if RATING.match(name)}
+    wanted = {rated[1] for name in names[often].tolist() if (rated := RATING.match(name))}
     orders = {f"audit, {describe(one)}": list(dict.fromkeys(audited(texts, one).flags["cue"].to_list()))
               for one in (tl.MLP(), tl.CNN())}
     for method in RIVALS[:3]:
         orders |= rankings(method, texts)
-    return [{"method": name, "wanted": len(wanted), "first": next(
-        (place for place, one in enumerate(order, 1) if RATING.match(one)), None),
-        "ten": sum(bool(RATING.match(one)) for one in order[:10]),
-        "found": len(wanted & set(order[:100])), "average": average_precision(order, wanted),
-        "top": "  ".join(order[:8])} for name, order in orders.items()]
+    rows = []
+    for name, order in orders.items():
+        rated = [RATING.match(one) for one in order]
+        rows.append({"method": name, "wanted": len(wanted), "ten": sum(map(bool, rated[:10])), "first": next(
+            (place for place, one in enumerate(rated, 1) if one), None),
+            "found": len(wanted & {one[1] for one in rated[:100] if one}), "top": "  ".join(order[:8])})
+    return rows
