@@ -28,9 +28,9 @@ check: $(INSTALLED)
 docs: $(INSTALLED)
 	.venv/bin/mkdocs build --strict
 
-bench:  # rivals need more than the tests do
+bench:  # make bench ARGUMENTS="--only scale": see CONTRIBUTING.md
 	$(MAKE) --no-print-directory .venv EXTRAS=dev,demo,torch,benchmarks
-	.venv/bin/python -m benchmarks
+	.venv/bin/python -m benchmarks $(ARGUMENTS)
 
 clean:
 	rm -rf .venv site demo-output dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

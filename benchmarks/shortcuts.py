@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from rich.console import Console
 
 import tangentlens as tl
 from benchmarks import machine, shortcut_drops
+from benchmarks.asked import Asked
 from benchmarks.planting import plant
 from benchmarks.shortcut_cells import Cell, found, lengths, ratings
 from benchmarks.shortcut_tables import tables
@@ -46,8 +46,13 @@ def cached(path: Path, key: str, make: Callable[[], list[Cell]], say: Say) -> li
     return rows
 
 
-def sheets(data: Path, archive: Path, cache: Path, say: Say) -> dict[str, Sheet]:
-    """All tables."""
+def sheets(asked: Asked) -> dict[str, Sheet]:
+    """All tables, from and to the usual places."""
+    return measured(asked.data, ARCHIVE, DONE, asked.say)
+
+
+def measured(data: Path, archive: Path, cache: Path, say: Say) -> dict[str, Sheet]:
+    """All tables; what `cache` holds is not measured again."""
     torch.set_num_threads(1)
     sets = data_sets(data, archive)
     detection: list[Cell] = []
@@ -77,7 +82,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=DONE, help="what is done already")
     options = parser.parse_args()
     about = machine.describe()
-    made = sheets(options.data, options.archive, options.cache, lambda line: print(line, file=sys.stderr, flush=True))
+    made = measured(options.data, options.archive, options.cache, Asked().say)
     for sheet in made.values():
         sheet.print(Console(width=160))
     save(made, options.output, "shortcuts", command=f"python -m benchmarks.shortcuts --data {options.data}",

@@ -15,13 +15,14 @@ import tangentlens as tl
 
 pytest.importorskip("torch")
 pytest.importorskip("sklearn")
-from benchmarks.__main__ import BENCHMARKS
+from benchmarks.__main__ import HEAVY
 from benchmarks.forked import forked
 from benchmarks.planting import BIGRAM, CUES, FIRST, MARK, TOKEN, flipped, plant, plant_length
 from benchmarks.rivals import SUSPECTS, rankings
 from benchmarks.shortcut_cells import RATING, precision
 from benchmarks.shortcut_drops import lost
 from benchmarks.shortcut_tables import by_method
+from benchmarks.shortcuts import sheets
 from benchmarks.snippets import INSIDE, rated
 
 
@@ -143,4 +144,5 @@ def test_a_rating_is_told_by_its_number() -> None:
 
 
 def test_it_runs_by_name() -> None:
-    assert "shortcuts" in BENCHMARKS
+    assert "shortcuts" in HEAVY
+    assert callable(sheets)

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tangentlens.data.threads import single_threaded_blas
 from tangentlens.errors import OptionError
 from tangentlens.features.family import Features
 from tangentlens.learning.dynamics import Dynamics, Recorder
 from tangentlens.learning.galerkin import GalerkinFlow
 from tangentlens.learning.losses import Targets, encode
 from tangentlens.learning.product import KernelProduct
-from tangentlens.learning.threads import single_threaded_blas
 
 Array = NDArray[np.float64]
 Progress = Callable[[str], None]
