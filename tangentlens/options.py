@@ -48,7 +48,7 @@ def _options(command: Command, defaults: str, output: str) -> Command:
         click.option("--output", "-o", default=output, show_default=True, metavar="DIR",
                      help="Folder for audit.html, scores.parquet, state.npz and run.json."),
         click.option("--tokenizer", default="words", show_default=True, metavar="words|whitespace|characters|FILE",
-                     help="How texts are cut; FILE is any tokenizer.json."),
+                     help="How texts are cut (also: scikit-learn); FILE is any tokenizer.json."),
         click.option("--lowercase", is_flag=True, help="Lower-case every text first."),
         click.option("--min-count", default=1, show_default=True, help="Rarer tokens count as unknown."),
         click.option("--validation", default=0.1, show_default=True, metavar="SHARE",

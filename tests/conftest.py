@@ -6,7 +6,11 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # tests say what is right; benchmarks say how fast
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="module")

@@ -9,13 +9,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 from tangentlens.data.messages import plain, shown
 from tangentlens.data.texts import SEPARATOR
 from tangentlens.errors import DataError, OptionError, nearest
 
-NAMES = ("words", "whitespace", "characters")
+NAMES = ("words", "whitespace", "characters", "scikit-learn")
 
 _TAG = r"</?[A-Za-z][A-Za-z0-9]*(?:\s[^<>]*)?/?>"
 _NO_SPACES = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\u30FC\uFF70"
@@ -26,7 +29,20 @@ _PATTERNS = {
     "words": rf"{_TAG}|{_ALNUM}(?:{_INNER}{_ALNUM})*|{_CLUSTER}",
     "whitespace": r"[^\s\x1c-\x1f]+",  # str.split() also splits at the four ASCII separators
     "characters": r"(?m:.)",
+    "scikit-learn": r"[\p{L}\p{N}_]{2,}",  # what Python's \b\w\w+\b finds
 }
+# In texts of simple characters, those that no other joins to what a reader sees as one character, "words" is a regular
+# language: a letter or number after another, or after an apostrophe; points and commas between digits.
+_SIMPLE = (r"\x00-\u{2FF}\u{370}-\u{482}\u{48A}-\u{52F}\u{2010}-\u{2027}\u{2030}-\u{205E}\u{2070}-\u{209C}"
+           r"\u{20A0}-\u{20C0}\u{2190}-\u{21FF}")
+_NUMBER = r"\p{N}+(?:[.,]\p{N}+)*"
+_EXPRESSIONS = {
+    "words": rf"{_TAG}|(?:\p{{L}}+|{_NUMBER})(?:['’]?\p{{L}}+|{_NUMBER})*|\S",
+    "whitespace": _PATTERNS["whitespace"],
+    "characters": "(?s:.)",
+    "scikit-learn": _PATTERNS["scikit-learn"],
+}
+_SIGMA = "Σ"  # small letter by place in the word for Python, always the same for Hugging Face
 
 
 @dataclass(frozen=True)
@@ -57,7 +73,7 @@ class Rule:
     def choose(cls, tokenizer: Any, *, lowercase: bool, separator: str) -> Rule:
         """The rule for the arguments of `tokenize`; reads the file if `tokenizer` is a path."""
         if tokenizer in NAMES:
-            return cls(str(tokenizer), lowercase, separator)
+            return cls(str(tokenizer), lowercase or tokenizer == "scikit-learn", separator)
         is_path = isinstance(tokenizer, str | os.PathLike)
         if not is_path or not (str(tokenizer).endswith(".json") or os.path.exists(tokenizer)):
             raise OptionError(f"there is no tokenizer {shown(tokenizer)}: name one of these, or the path of a "
@@ -97,11 +113,27 @@ class Rule:
     def words(self, vocabulary: dict[str, int]) -> Tokenizer:
         """A tokenizer that cuts by this rule and looks whole tokens up; the unknown one is "", which cannot occur."""
         made = Tokenizer(models.WordLevel(vocabulary, unk_token=""))
-        pattern = _PATTERNS[self.tokenizer]
-        if self.tokenizer != "whitespace":
-            separator = self.separator.lower() if self.lowercase else self.separator
-            pattern = f"{re.escape(separator)}|{pattern}"
+        pattern = self._with_separator(_PATTERNS[self.tokenizer])
         if self.lowercase:
             made.normalizer = normalizers.Lowercase()
         made.pre_tokenizer = pre_tokenizers.Split(Regex(pattern), "removed", invert=True)
         return made
+
+    def expression(self) -> str:
+        """The rule as a regular expression of Rust, right for all texts but `odd` ones."""
+        return self._with_separator(_EXPRESSIONS[self.tokenizer])
+
+    def odd(self, column: pl.Series, lowered: pl.Series) -> NDArray[np.bool_]:
+        """Texts that need the rule as a Hugging Face tokenizer; (n,). `lowered`: in lower case if the rule wants it."""
+        if self.tokenizer == "scikit-learn" or not (self.lowercase or self.tokenizer == "words"):
+            return np.zeros(len(column), bool)
+        odd = lowered.str.contains(f"[^{_SIMPLE}]")
+        if self.lowercase:
+            odd = odd | column.str.contains(_SIGMA, literal=True)
+        return odd.to_numpy()
+
+    def _with_separator(self, pattern: str) -> str:
+        if self.tokenizer in ("whitespace", "scikit-learn"):
+            return pattern
+        separator = self.separator.lower() if self.lowercase else self.separator
+        return f"{re.escape(separator)}|{pattern}"

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_TOGETHER = 1000  # strings that are copied at a time
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 60
 
@@ -41,8 +42,11 @@ def with_surrogates(texts: Iterable[str], /) -> NDArray[np.bool_]:
     [False, True]
     """
     texts = list(texts)
-    try:
-        "".join(texts).encode()
-    except UnicodeEncodeError:
-        return np.fromiter((_SURROGATE.search(text) is not None for text in texts), bool, len(texts))
-    return np.zeros(len(texts), bool)
+    found = np.zeros(len(texts), bool)
+    for start in range(0, len(texts), _TOGETHER):
+        some = texts[start:start + _TOGETHER]
+        try:
+            "".join(some).encode()
+        except UnicodeEncodeError:
+            found[start:start + len(some)] = [_SURROGATE.search(text) is not None for text in some]
+    return found

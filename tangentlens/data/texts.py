@@ -81,9 +81,10 @@ class Texts:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over the texts and labels, in order: the same on every machine."""
-        encoded = [text.encode("utf-8", "surrogatepass") for text in self.texts]
-        digest = hashlib.sha256(np.array([len(self), *map(len, encoded)], "<i8").tobytes())
-        digest.update(b"".join(encoded))
+        sizes = [len(text.encode("utf-8", "surrogatepass")) for text in self.texts]
+        digest = hashlib.sha256(np.array([len(self), *sizes], "<i8").tobytes())
+        for text in self.texts:
+            digest.update(text.encode("utf-8", "surrogatepass"))
         digest.update(repr(None if self.labels is None else self.labels.tolist()).encode("utf-8", "surrogatepass"))
         return digest.hexdigest()
 

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from tokenizers import Tokenizer, trainers
 
 from tangentlens.data.cutting import Rule
-from tangentlens.data.messages import plain, shown, with_surrogates
+from tangentlens.data.messages import shown, with_surrogates
+from tangentlens.data.pieces import Pieces, cut
 from tangentlens.data.texts import SEPARATOR, Texts
 from tangentlens.data.tokens import UNKNOWN, Tokens, Vocabulary
 from tangentlens.errors import DataError, OptionError
-
-_CHUNK = 1000  # texts; bounds the memory that Hugging Face's encodings take
-_NO_LIMIT = 2**31 - 1
 
 # Unset, the library warns at every later fork; set, a forked child would wait for ever for threads it does not have.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
@@ -37,6 +31,8 @@ def tokenize(texts: Texts | Sequence[str], *, tokenizer: str | os.PathLike[str] 
             an emoji, and any other visible or invisible character that is no white space is a token of its own, and so
             is every character of Chinese, Japanese, Thai, Lao, Khmer and Burmese.
             "whitespace": the same as `str.split()`. "characters": every code point, spaces too.
+            "scikit-learn": as its vectorizers do by default, in lower case, runs of two or more letters, digits and
+            underscores; the separator is cut too.
             Or the path of a tokenizer.json file; its special tokens are not added, and its unknown token has the id −1.
         lowercase: make everything lower case first, the separator too.
         min_count: tokens seen less often get the id −1.
@@ -68,17 +64,7 @@ def tokenize(texts: Texts | Sequence[str], *, tokenizer: str | os.PathLike[str] 
     rule = Rule.choose(tokenizer, lowercase=lowercase, separator=separator)
     if vocabulary is not None:
         return _known(strings, rule, Vocabulary(vocabulary.strings, rule.to_json()))
-    if rule.tokenizer == "file":
-        encoder = rule.loaded()
-    else:
-        encoder = rule.words({})
-        encoder.train_from_iterator(strings, _trainer(), length=len(strings))
-    ids, offsets = _encode(encoder, strings)
-    return _numbered(ids, offsets, encoder, rule, min_count=min_count)
-
-
-def _trainer() -> Any:
-    return trainers.WordLevelTrainer(vocab_size=_NO_LIMIT, min_frequency=1, show_progress=False, special_tokens=[])
+    return _numbered(cut(strings, rule), rule, min_count=min_count)
 
 
 def _checked(texts: Texts | Sequence[str]) -> list[str]:
@@ -95,45 +81,19 @@ def _checked(texts: Texts | Sequence[str]) -> list[str]:
     return strings
 
 
-def _encode(encoder: Tokenizer, strings: list[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The encoder's own ids of all texts (total,), and the offsets (n + 1,)."""
-    parts: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
-    lengths: list[int] = [0]
-    for start in range(0, len(strings), _CHUNK):
-        try:
-            encodings = encoder.encode_batch_fast(strings[start : start + _CHUNK], add_special_tokens=False)
-        except Exception as error:  # the library raises bare Exceptions
-            raise DataError(f"the tokenizer fails on the texts from {start} (counted from 0) on: {plain(error)}; "
-                            "use another tokenizer.json") from error
-        rows = [encoding.ids for encoding in encodings]
-        lengths += map(len, rows)
-        parts.append(np.fromiter(itertools.chain.from_iterable(rows), np.int64))
-    return np.concatenate(parts), np.cumsum(lengths, dtype=np.int64)
-
-
-def _numbered(ids: NDArray[np.int64], offsets: NDArray[np.int64], encoder: Tokenizer, rule: Rule, *,
-              min_count: int) -> Tokens:
+def _numbered(pieces: Pieces, rule: Rule, *, min_count: int) -> Tokens:
     """Our own ids: by decreasing count, then by string."""
-    counts = np.bincount(ids)
-    kept = np.flatnonzero(counts >= min_count)
-    kept = kept[kept != rule.unknown_id(encoder)].tolist()
-    named = sorted((-int(counts[index]), encoder.id_to_token(index) or "", index) for index in kept)
-    renumber = np.full(len(counts), UNKNOWN, np.int32)
-    renumber[[index for _, _, index in named]] = np.arange(len(named), dtype=np.int32)
-    vocabulary = Vocabulary(tuple(token for _, token, _ in named), rule.to_json())
-    return Tokens(renumber[ids], offsets, vocabulary)
+    counts = np.bincount(pieces.ids[pieces.ids >= 0], minlength=len(pieces.strings))
+    order = np.argsort(-counts, kind="stable")
+    order = order[counts[order] >= min_count]
+    renumber = np.full(len(counts) + 1, UNKNOWN, np.int32)
+    renumber[order] = np.arange(len(order), dtype=np.int32)
+    vocabulary = Vocabulary(tuple(pieces.strings.gather(order).to_list()), rule.to_json())
+    return Tokens(renumber[pieces.ids], pieces.offsets, vocabulary)
 
 
 def _known(strings: list[str], rule: Rule, vocabulary: Vocabulary) -> Tokens:
     """Ids in a given vocabulary."""
-    if rule.tokenizer != "file":
-        unknown = len(vocabulary)
-        ids, offsets = _encode(rule.words({**vocabulary.ids, "": unknown}), strings)
-        return Tokens(np.where(ids == unknown, UNKNOWN, ids).astype(np.int32), offsets, vocabulary)
-    encoder = rule.loaded()
-    ids, offsets = _encode(encoder, strings)
-    theirs = range(int(ids.max(initial=-1)) + 1)
-    known = (vocabulary.ids.get(encoder.id_to_token(index) or "", UNKNOWN) for index in theirs)
-    renumber = np.fromiter(known, np.int32)
-    unknown = rule.unknown_id(encoder)
-    return Tokens(np.where(ids == unknown, UNKNOWN, renumber[ids]).astype(np.int32), offsets, vocabulary)
+    pieces = cut(strings, rule)
+    known = [vocabulary.ids.get(piece, UNKNOWN) for piece in pieces.strings]
+    return Tokens(np.array([*known, UNKNOWN], np.int32)[pieces.ids], pieces.offsets, vocabulary)

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from tangentlens.data.contexts import Contexts
+from tangentlens.data.threads import parallel, workers
 from tangentlens.features.patterns import Patterns, occurrences
-from tangentlens.learning.threads import parallel, workers
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]

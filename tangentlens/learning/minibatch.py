@@ -12,6 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import sparse
 
+from tangentlens.data.threads import parallel, workers
 from tangentlens.errors import OptionError
 from tangentlens.features.family import Family
 from tangentlens.kernels.architecture import check_count, check_number
@@ -19,7 +20,6 @@ from tangentlens.learning.losses import softmax_from
 from tangentlens.learning.memory import allowed, gigabytes
 from tangentlens.learning.next_token import Learned, NextToken
 from tangentlens.learning.product import KernelProduct
-from tangentlens.learning.threads import parallel, workers
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]

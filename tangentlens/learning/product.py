@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.linalg import LinearOperator, eigsh
 
+from tangentlens.data.threads import parallel, workers
 from tangentlens.features.counting import count_matrix
 from tangentlens.features.family import Family, Features
-from tangentlens.learning.threads import parallel, workers
 
 Array = NDArray[np.float64]
 SMALL = 200_000  # stored counts below which one thread is faster than two

@@ -9,8 +9,8 @@ from math import factorial
 import numpy as np
 from numpy.typing import NDArray
 
+from tangentlens.data.threads import parallel, workers
 from tangentlens.learning.losses import Targets
-from tangentlens.learning.threads import parallel, workers
 
 Array = NDArray[np.float64]
 KEPT = 3  # steps for which a Jacobian serves while the error stays far below what is allowed

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tangentlens.data.threads import single_threaded_blas
 from tangentlens.errors import OptionError
 from tangentlens.features.family import Features
 from tangentlens.learning.dynamics import Dynamics, Recorder
@@ -19,7 +20,6 @@ from tangentlens.learning.losses import Targets, encode
 from tangentlens.learning.partitioned import PartitionedProduct
 from tangentlens.learning.parts import PartitionedFeatures
 from tangentlens.learning.product import KernelProduct
-from tangentlens.learning.threads import single_threaded_blas
 
 Array = NDArray[np.float64]
 Progress = Callable[[str], None]

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.feature_extraction.text import CountVectorizer
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-from tangentlens.data import Texts, Tokens, Vocabulary, read_texts, tokenize
+from tangentlens.data import Texts, Tokens, Vocabulary, pieces, read_texts, tokenize
+from tangentlens.data.cutting import Rule
 from tangentlens.errors import DataError, OptionError
 
 NAMES = ["words", "whitespace", "characters"]
@@ -32,6 +34,34 @@ def test_whitespace_is_str_split_and_characters_are_all_code_points(texts):
     characters = strings_of(tokenize(texts, tokenizer="characters"))
     assert ["".join(row) for row in characters] == texts
     assert {len(token) for row in characters for token in row} <= {1, len("[SEP]")}
+
+
+simple_text = st.text(st.characters(max_codepoint=0x24ff, exclude_categories=("Cs",)), max_size=30)
+
+
+@given(st.lists(st.one_of(any_text, simple_text, st.text("aB1.,'’Σσİ <br/>[SEP]\u0301")), max_size=6),
+       st.sampled_from(NAMES), st.booleans())
+def test_rules_cut_as_their_full_regular_expressions_do(texts, name, lowercase):
+    """Rust's expressions are faster than those of Hugging Face, and right for most texts; others go the long way."""
+    encoder = Rule.choose(name, lowercase=lowercase, separator="[SEP]").words({})
+    whole = [encoder.normalizer.normalize_str(text) if lowercase else text for text in texts]
+    wanted = [[piece for piece, _ in encoder.pre_tokenizer.pre_tokenize_str(text)] for text in whole]
+    assert strings_of(tokenize(texts, tokenizer=name, lowercase=lowercase)) == wanted
+
+
+@given(any_texts)
+def test_scikit_learn_is_its_default_analyser(texts):
+    analyse = CountVectorizer().build_analyzer()
+    assert strings_of(tokenize(texts, tokenizer="scikit-learn")) == [analyse(one) for one in texts]
+
+
+def test_long_data_is_cut_in_many_runs(monkeypatch):
+    texts = ["a b", "", "cafe\u0301 d", "b b", " "] * 7
+    whole = tokenize(texts)
+    monkeypatch.setattr(pieces, "CHARACTERS", 5)
+    runs = tokenize(texts)
+    assert strings_of(runs) == strings_of(whole) == [text.split() for text in texts]
+    assert runs.vocabulary == whole.vocabulary
 
 
 @given(any_texts)

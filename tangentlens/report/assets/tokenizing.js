@@ -1,5 +1,5 @@
 "use strict";
-// Cuts a typed text as Python did: the rules of tangentlens/data/cutting.py, "words", "whitespace" and "characters".
+// Cuts a typed text as Python did: the rules of tangentlens/data/cutting.py, "words", "whitespace", "characters" and "scikit-learn".
 
 const SPACE = "\\t-\\r\\x85\\p{Z}";
 const NO_SPACES = "\\p{Script=Han}\\p{Script=Hiragana}\\p{Script=Katakana}\\p{Script=Thai}\\p{Script=Lao}\\p{Script=Khmer}" +
@@ -13,6 +13,7 @@ const clusters = new Intl.Segmenter("en", { granularity: "grapheme" });
 /** The tokens of a text, or null where the page cannot cut as Python does. */
 function tokensOf(text, rule) {
   let whole = text.toWellFormed ? text.toWellFormed() : text;
+  if (rule.tokenizer === "scikit-learn") return whole.toLowerCase().match(/[\p{L}\p{N}_]{2,}/gu) ?? [];
   if (rule.lowercase) whole = lower(whole);
   if (rule.tokenizer === "whitespace") return whole.match(new RegExp(`[^${SPACE}\\x1c-\\x1f]+`, "gu")) ?? [];
   const separator = (rule.lowercase ? lower(rule.separator) : rule.separator).replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&");

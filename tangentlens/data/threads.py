@@ -21,8 +21,16 @@ def workers() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+_STARTED = os.getpid()
+
+
+def forked() -> bool:
+    """Whether this process was forked from one that had this package, and so has none of its threads."""
+    return os.getpid() != _STARTED
+
+
 @cache
-def _pool() -> ThreadPoolExecutor:
+def _pool(process: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(workers(), thread_name_prefix="tangentlens")
 
 
@@ -31,7 +39,7 @@ def parallel(function: Callable[[In], Out], items: Iterable[In]) -> list[Out]:
     items = list(items)
     if len(items) == 1 or workers() == 1:
         return [function(item) for item in items]
-    return list(_pool().map(function, items))
+    return list(_pool(os.getpid()).map(function, items))
 
 
 def single_threaded_blas() -> AbstractContextManager[object]:
