@@ -25,8 +25,8 @@ import numpy as np
 from tangentlens.data.messages import plain
 from tangentlens.data.storage import Arrays
 from tangentlens.data.texts import Texts
+from tangentlens.data.threads import parallel, workers
 from tangentlens.errors import DataError, OptionError, OutputError
-from tangentlens.learning.threads import parallel, workers
 
 Say = Callable[[str], None]
 Function = Callable[..., Arrays]

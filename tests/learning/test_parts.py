@@ -15,7 +15,7 @@ from tangentlens.kernels import Architecture
 from tangentlens.learning.partitioned import PartitionedProduct
 from tangentlens.learning.product import KernelProduct
 
-WORDS = "a b c d e f".split()
+WORDS = ["a", "b", "c", "d", "e", "f"]
 
 
 def drawn(n: int, *, seed: int = 0, classes: int = 2) -> tl.Texts:
