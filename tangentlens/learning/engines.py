@@ -234,7 +234,13 @@ class Workers(Engine):
     def get(self, handles: Iterable[Any]) -> Iterator[Arrays]:
         """See Engine.get."""
         for handle in handles:
-            yield self.client.gather(handle) if hasattr(handle, "key") else handle
+            try:
+                yield self.client.gather(handle) if hasattr(handle, "key") else handle
+            except Exception as error:
+                if type(error).__name__ != "KilledWorker":
+                    raise
+                raise OutputError("several workers died over the same part, most likely of too little memory; make "
+                                  "parts smaller (part=), or give workers more") from error
 
     def _submit(self, name: str, function: Function, *arguments: Any) -> Any:
         key = f"{name.replace(' ', '-')}-{secrets.token_hex(8)}"

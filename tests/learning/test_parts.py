@@ -1,4 +1,4 @@
-"""Texts in parts give what they give in one piece: vocabulary, columns, Θ, label scores; in memory, folder or pieces."""
+"""Texts in parts give what they give in one piece: vocabulary, columns, Θ, label scores and decisions."""
 
 from __future__ import annotations
 
@@ -68,7 +68,8 @@ def test_every_architecture_in_parts(architecture: Architecture) -> None:
     assert learned.best == expected.best
 
 
-@pytest.mark.parametrize("options", [{"time": "best"}, {"until_loss": 0.4}, {"loss": "squared", "time": np.inf}], ids=str)
+@pytest.mark.parametrize("options", [{"time": "best"}, {"until_loss": 0.4}, {"loss": "squared", "time": np.inf}],
+                         ids=str)
 def test_the_flow_does_not_notice(options: dict[str, Any]) -> None:
     architecture = tl.CNN()
     tokens = tl.tokenize(TEXTS)
