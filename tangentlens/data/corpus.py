@@ -50,7 +50,7 @@ class Corpus:
                             'give longer documents (documents="file" takes a file as one)')
         if len(self.vocabulary) < 2:
             raise DataError(f"the vocabulary of {self.source} has {len(self.vocabulary)} token type(s); predicting the "
-                            "next token needs at least two: check tokenizer, min_count and vocabulary_size")
+                            "next token needs at least two: check how documents are cut and how rare a type may be")
 
     def __len__(self) -> int:
         return len(self.tokens)

@@ -75,7 +75,7 @@ def _contents(path: Path, name: str, most: int = -1) -> bytes:
     except FileNotFoundError as error:
         raise DataError(f"{name}: there is no such file; {_similar(path)}") from error
     except IsADirectoryError as error:
-        raise DataError(f"{name} is a folder; name a file in it, such as reviews.csv") from error
+        raise DataError(f"{name} is a folder; name a file in it") from error
     except PermissionError as error:
         raise DataError(f"{name} may not be read by you; change its permissions or copy it") from error
     except (OSError, ValueError) as error:
@@ -85,9 +85,10 @@ def _contents(path: Path, name: str, most: int = -1) -> bytes:
 
 def _similar(path: Path) -> str:
     try:
-        close = difflib.get_close_matches(path.name, [entry.name for entry in path.parent.iterdir()], n=1)
+        files = [entry.name for entry in path.parent.iterdir() if not entry.is_dir()]
     except OSError:
         return f"the folder {plain(path.parent)} cannot be listed either; check the path"
+    close = difflib.get_close_matches(path.name, files, n=1)
     return f"did you mean {plain(path.parent / close[0])}?" if close else "check the path"
 
 

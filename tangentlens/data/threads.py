@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -22,6 +23,7 @@ def workers() -> int:
 
 
 _STARTED = os.getpid()
+_NAME = "tangentlens-pool"
 
 
 def forked() -> bool:
@@ -31,13 +33,14 @@ def forked() -> bool:
 
 @cache
 def _pool(process: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(workers(), thread_name_prefix="tangentlens")
+    return ThreadPoolExecutor(workers(), thread_name_prefix=_NAME)
 
 
 def parallel(function: Callable[[In], Out], items: Iterable[In]) -> list[Out]:
     """The function of every item, in order; computed in this thread where there is only one."""
     items = list(items)
-    if len(items) == 1 or workers() == 1:
+    inside = threading.current_thread().name.startswith(_NAME)  # waiting for its own pool, a thread may wait for ever
+    if len(items) == 1 or workers() == 1 or inside:
         return [function(item) for item in items]
     return list(_pool(os.getpid()).map(function, items))
 

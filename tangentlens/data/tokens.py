@@ -137,6 +137,22 @@ class Tokens:
         """The text that every token stands in; shape (total,)."""
         return np.repeat(np.arange(len(self)), self.lengths)
 
+    def shifted(self, step: int, values: NDArray[np.int32] | None = None) -> NDArray[np.int32]:
+        """The token id, or another of `values` (total,), `step` places further in the same text; −1 outside of it."""
+        values = self.ids if values is None else values
+        if not step:
+            return values
+        total = len(values)
+        result = np.full(total, UNKNOWN, np.int32)
+        low, high = max(0, -step), min(total, total - step)
+        if low < high:
+            result[low:high] = values[low + step:high + step]
+            ends = self.offsets[1:-1] if step > 0 else self.offsets[1:-1] - step
+            for back in range(1, abs(step) + 1):  # places from which the step leaves the text
+                places = ends - back
+                result[places[(places >= 0) & (places < total)]] = UNKNOWN
+        return result
+
     @property
     def unknown(self) -> int:
         """How many tokens are unknown."""

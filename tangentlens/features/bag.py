@@ -35,15 +35,15 @@ def token_family(tokens: Tokens, columns: Features | None, *, coefficient: float
     return Family("token", patterns, raw, weight, np.array([[coefficient]]), values=values)
 
 
-def bias_family(windows: Windows, pooling: str, coefficients: Array, present: NDArray[np.int64] | None = None,
+def bias_family(windows: Windows, pooling: str, coefficients: Array, present: NDArray[np.int32] | None = None,
                 groups: tuple[str, ...] = ("",)) -> Family:
     """Family `bias`: the number of windows of each text, by group where `present` (w,) gives each window's group."""
-    column = np.zeros(len(windows.text), np.int64) if present is None else present
+    column = np.zeros(len(windows.text), np.int32) if present is None else present
     raw = count_matrix(windows.text, column, (len(windows.tokens), len(groups)))
     return Family("bias", None, raw, pooling_weight(windows.per_text, pooling), coefficients, groups)
 
 
-def _weighted(text: NDArray[np.int64], column: NDArray[np.int64], value: Array, shape: tuple[int, int]
+def _weighted(text: NDArray[np.int64], column: NDArray[np.int32], value: Array, shape: tuple[int, int]
               ) -> sparse.csr_array:
     keep = column >= 0
     indptr = np.searchsorted(text[keep], np.arange(shape[0] + 1))

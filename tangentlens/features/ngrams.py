@@ -57,7 +57,7 @@ class Lags:
     most: int
 
     @cached_property
-    def found(self) -> tuple[NDArray[np.int64], Patterns]:
+    def found(self) -> tuple[NDArray[np.int32], Patterns]:
         """The pattern at every position (total,), and the patterns."""
         return occurrences(self.tokens, (0,), known_patterns(self.columns, (0,)))
 

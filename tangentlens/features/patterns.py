@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tangentlens.data.tokens import Tokens, Vocabulary
 from tangentlens.errors import ShapeError
+from tangentlens.features.counting import ranked
 
 ABSENT = -1
 
@@ -80,7 +81,7 @@ def escaped(vocabulary: Vocabulary) -> pl.Series:
 
 
 def occurrences(tokens: Tokens, shape: tuple[int, ...], known: Patterns | None = None
-                ) -> tuple[NDArray[np.int64], Patterns]:
+                ) -> tuple[NDArray[np.int32], Patterns]:
     """The pattern id at every token position, and the patterns.
 
     Returns ids (total,), −1 where the pattern would leave its text or holds an unknown token (or, with `known`, is
@@ -89,19 +90,29 @@ def occurrences(tokens: Tokens, shape: tuple[int, ...], known: Patterns | None =
     if known is not None:
         same_vocabulary(known.vocabulary, tokens.vocabulary)
     size = len(tokens.vocabulary)
-    last = shifted(tokens, shape[-1])
+    last = tokens.shifted(shape[-1])
     if len(shape) == 1:
-        beginning, keys = None, last.astype(np.int64)
-    else:
-        start, beginning = occurrences(tokens, shape[:-1], None if known is None else known.beginning)
-        keys = np.where((start >= 0) & (last >= 0), start * size + last, ABSENT)
-    if known is None:
-        found, ids = _rank(keys)
-        return ids, Patterns(shape, found, beginning, tokens.vocabulary)
-    ids = np.searchsorted(known.keys, keys)
-    ids[ids == len(known.keys)] = 0
-    hit = known.keys[ids] == keys if len(known.keys) else np.zeros(len(keys), bool)
-    return np.where(hit, ids, ABSENT), known
+        if known is None:
+            found, ids = _present(last, size)
+            return ids, Patterns(shape, found, None, tokens.vocabulary)
+        return _looked_up(last.astype(np.int64), known.keys), known
+    start, beginning = occurrences(tokens, shape[:-1], None if known is None else known.beginning)
+    keys = start * np.int64(size)
+    keys += last
+    keys[(start < 0) | (last < 0)] = ABSENT
+    if known is not None:
+        return _looked_up(keys, known.keys), known
+    found, ids = ranked(keys)
+    return ids, Patterns(shape, found, beginning, tokens.vocabulary)
+
+
+def _looked_up(keys: NDArray[np.int64], known: NDArray[np.int64]) -> NDArray[np.int32]:
+    """The place of every key among sorted known ones, −1 where it is not there."""
+    ids = np.searchsorted(known, keys).astype(np.int32)
+    ids[ids == len(known)] = 0
+    hit = known[ids] == keys if len(known) else np.zeros(len(keys), bool)
+    ids[~hit] = ABSENT
+    return ids
 
 
 def same_vocabulary(first: Vocabulary, second: Vocabulary) -> None:
@@ -111,23 +122,14 @@ def same_vocabulary(first: Vocabulary, second: Vocabulary) -> None:
                          "vocabulary=tokens.vocabulary")
 
 
-def shifted(tokens: Tokens, step: int) -> NDArray[np.int32]:
-    """The token id `step` places further in the same text, −1 outside of it; shape (total,)."""
-    total = len(tokens.ids)
-    result = np.full(total, ABSENT, dtype=np.int32)
-    low, high = max(0, -step), min(total, total - step)
-    if low < high:
-        text = tokens.text_of_token
-        inside = text[low:high] == text[low + step:high + step]
-        result[low:high] = np.where(inside, tokens.ids[low + step:high + step], ABSENT)
-    return result
-
-
-def _rank(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Sorted distinct keys ≥ 0, and for every key its place among them (−1 for −1)."""
-    column = pl.select(pl.when(pl.lit(pl.Series(keys)) >= 0).then(pl.lit(pl.Series(keys)))).to_series()
-    ids = column.rank("dense").cast(pl.Int64).fill_null(0).to_numpy() - 1
-    return column.drop_nulls().unique().sort().to_numpy(), ids
+def _present(ids: NDArray[np.int32], size: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """The token ids that occur, and for every id its place among them (−1 for −1)."""
+    present = np.bincount(ids[ids >= 0], minlength=size) > 0
+    found = np.flatnonzero(present)
+    if len(found) == size:
+        return found, ids
+    table = np.append(np.where(present, np.cumsum(present) - 1, ABSENT), ABSENT)
+    return found, table.astype(np.int32)[ids]
 
 
 def frequent_patterns(tokens: Tokens, places: tuple[int, ...], most: int) -> NDArray[np.int64]:

@@ -21,23 +21,26 @@ class Skipgrams:
     windows: Windows
     pooling: str
     columns: Features | None = None
-    found: dict[tuple[int, ...], tuple[NDArray[np.int64], Patterns]] = field(default_factory=dict)
+    found: dict[tuple[int, ...], tuple[NDArray[np.int32], Patterns]] = field(default_factory=dict)
 
     def family(self, places: tuple[int, ...], coefficients: Array, groups: tuple[str, ...]) -> Family:
         """The family of one non-empty subset of places, in ascending order; the last group is the full window."""
         windows = self.windows
         ids, patterns = self._patterns(tuple(place - places[0] for place in places))
-        where, inside = windows.place(places[0])
-        pattern = np.where(inside, ids[where], -1) if len(where) else np.empty(0, np.int64)
-        group = windows.present - (windows.size - len(groups) + 1)
-        column = np.where(pattern >= 0, group * len(patterns) + pattern, -1)
+        pattern = windows.at(places[0], ids)
+        if len(groups) == 1:
+            column = pattern.astype(np.int64)
+        else:
+            column = (windows.present - (windows.size - len(groups) + 1)) * np.int64(len(patterns))
+            column += pattern
+            column[pattern < 0] = -1
         raw = count_matrix(windows.text, column, (len(windows.tokens), len(groups) * len(patterns)))
         weight = pooling_weight(windows.per_text, self.pooling)
         single = len(places) == 1
         return Family("token@offset" if single else "skip-gram", patterns, raw, weight, coefficients, groups,
                       style="offset" if single else "tokens", window=windows.size, first=places[0])
 
-    def _patterns(self, shape: tuple[int, ...]) -> tuple[NDArray[np.int64], Patterns]:
+    def _patterns(self, shape: tuple[int, ...]) -> tuple[NDArray[np.int32], Patterns]:
         if shape not in self.found:
             self.found[shape] = occurrences(self.windows.tokens, shape, known_patterns(self.columns, shape))
         return self.found[shape]

@@ -40,9 +40,13 @@ class Windows:
         return text if self.padding == "same" else text[self.start]
 
     @cached_property
-    def present(self) -> NDArray[np.int64]:
-        begin, end = self.tokens.offsets[:-1][self.text], self.tokens.offsets[1:][self.text]
-        return np.minimum(self.start + self.size, end) - np.maximum(self.start, begin)
+    def present(self) -> NDArray[np.int32]:
+        present = np.full(len(self.start), self.size, np.int32)
+        if self.padding == "same":
+            for offset in range(self.size):
+                step = offset - (self.size - 1) // 2
+                present -= self.tokens.shifted(step, np.zeros(len(self.start), np.int32)) < 0
+        return present
 
     @cached_property
     def per_text(self) -> NDArray[np.int64]:
@@ -51,19 +55,15 @@ class Windows:
             return self.tokens.lengths
         return np.maximum(self.tokens.lengths - self.size + 1, 0)
 
-    def place(self, offset: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Flat place of every window's `offset`-th place, and whether it lies inside the window's text; shapes (w,)."""
-        where = self.start + offset
-        begin, end = self.tokens.offsets[:-1][self.text], self.tokens.offsets[1:][self.text]
-        inside = (where >= begin) & (where < end)
-        return np.where(inside, where, 0), inside
+    def at(self, offset: int, values: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Of values (total,) those at every window's `offset`-th place, −1 outside of its text; shape (w,)."""
+        if self.padding == "valid":
+            return values[self.start + offset]
+        return self.tokens.shifted(offset - (self.size - 1) // 2, values)
 
     def ids(self, offset: int) -> NDArray[np.int32]:
         """Token id at every window's `offset`-th place, −1 where there is none or it is unknown; shape (w,)."""
-        where, inside = self.place(offset)
-        if not len(where):
-            return np.empty(0, np.int32)
-        return np.where(inside, self.tokens.ids[where], np.int32(-1))
+        return self.at(offset, self.tokens.ids)
 
 
 def pooling_weight(per_text: NDArray[np.int64], pooling: str) -> NDArray[np.float64]:

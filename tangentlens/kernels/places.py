@@ -47,7 +47,7 @@ def place_weights(architecture: Architecture, longest: int) -> tuple[PlaceWeight
     """
     if longest > LONGEST:
         raise OptionError(f"the longest context has {longest:,} tokens, more than {LONGEST:,}; "
-                          "give Contexts a window, such as window=32, or cut the documents")
+                          "take a window, such as window=32, or cut the documents")
     lengths = np.arange(longest + 1)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     ids = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)

@@ -15,6 +15,7 @@ from tangentlens.kernels.token_rates import TokenRates
 class StandIn:
     """The architecture that stands in for an ordinary network, and the training loss to learn it to.
 
+    competition: what max pooling takes from two tokens side by side, for `tl.interactions` (theory, eq. 96).
     until_loss: what such networks had, dropout off, at their least development loss on SST. Where the network has been
     trained, its own training loss is better; where there are texts to hold out, `time="best"` needs neither.
     """
@@ -22,6 +23,7 @@ class StandIn:
     network: str
     architecture: Architecture
     until_loss: float
+    competition: float = 0.0
 
 
 def _gated(gate_std: float, pooling: str) -> TokenRates:
@@ -30,7 +32,7 @@ def _gated(gate_std: float, pooling: str) -> TokenRates:
 
 STAND_INS = {one.network: one for one in (
     StandIn("bag", TokenRates(MLP(activation="tanh"), rate=10.0), 0.24),
-    StandIn("textcnn", _gated(0.39, "mean"), 0.26),
+    StandIn("textcnn", _gated(0.39, "mean"), 0.26, competition=0.25),
     StandIn("textcnn tanh", _gated(0.35, "mean"), 0.34),
     StandIn("lstm", _gated(0.4, "sum"), 0.36),
     StandIn("gru", _gated(0.37, "sum"), 0.34),

@@ -30,7 +30,7 @@ class Sites:
     contexts: Contexts
     patterns: Patterns
     places: Ints
-    owners: Ints
+    owners: NDArray[np.int32]
 
     @classmethod
     def of(cls, contexts: Contexts, steps: tuple[int, ...]) -> Sites:
@@ -120,7 +120,7 @@ class Stream:
         by_place = np.any(used & (sites.weights != most[:, None]))
         return cls(sites, targets, lengths, np.empty(0) if by_place else most[lengths])
 
-    def block(self, chosen: Ints) -> tuple[Ints, sparse.csr_array]:
+    def block(self, chosen: Ints) -> tuple[NDArray[np.int32], sparse.csr_array]:
         """The rows of C for the patterns at some sites: numbers of the patterns (k,), and sparse (k, v)."""
         reach, begin = self.sites.reach(chosen), self.sites.sites.places[chosen]
         ends = np.concatenate([[0], np.cumsum(reach)])
@@ -167,7 +167,7 @@ class Rows:
         self.index, self.data = np.empty(most, np.int32), np.empty(most)
         self.sizes = np.zeros(rows, np.int64)
 
-    def add(self, owners: Ints, table: sparse.csr_array) -> None:
+    def add(self, owners: NDArray[np.int32], table: sparse.csr_array) -> None:
         """Rows `owners`, ascending; the first may go on with the last row written."""
         if owners[0] == self.last:
             begun = self.used - int(self.sizes[self.last])

@@ -16,6 +16,7 @@ from tangentlens.features.counting import count_matrix
 from tangentlens.features.family import Family, Features
 
 Array = NDArray[np.float64]
+FREQUENT = 16, 256  # texts that hold a column: from where on it is placed before rarer ones
 SMALL = 200_000  # stored counts below which one thread is faster than two
 
 
@@ -56,7 +57,7 @@ class KernelProduct:
             rare = entries[block.indices] == 1
             rows = np.repeat(np.arange(n), np.diff(block.indptr))
             self.own += np.bincount(rows[rare], weights=block.data[rare] ** 2, minlength=n)
-            shared.append(_columns(block, ~rare, rows, entries > 1))
+            shared.append(_columns(block, ~rare, rows, entries))
         return sparse.csr_array(sparse.hstack(shared, format="csr")) if shared else sparse.csr_array((n, 0))
 
     @property
@@ -174,24 +175,44 @@ def _helmert(blocks: list[sparse.csr_array]) -> list[sparse.csr_array]:
     return [sparse.csr_array(total / np.sqrt(len(blocks))), *result]
 
 
-def _columns(block: sparse.csr_array, keep: NDArray[np.bool_], rows: NDArray[np.int64], wanted: NDArray[np.bool_]
+def _columns(block: sparse.csr_array, keep: NDArray[np.bool_], rows: NDArray[np.int64], entries: NDArray[np.int64]
              ) -> sparse.csr_array:
-    """The kept entries, in the wanted columns renumbered."""
+    """The kept entries, in the columns with several; columns with many come first, so that they stay in the cache."""
     n = block.shape[0]
-    number = np.cumsum(wanted) - 1
+    levels = [(entries >= low) & (entries < high) for low, high in pairwise((2, *FREQUENT, len(rows) + 1))][::-1]
+    number, used = np.empty(len(entries), np.int32), 0
+    for level in levels:
+        size = np.count_nonzero(level)
+        number[level] = np.arange(used, used + size)
+        used += int(size)
+    kept = number[block.indices[keep]]
     indptr = np.concatenate([[0], np.cumsum(np.bincount(rows[keep], minlength=n))])
-    return sparse.csr_array((block.data[keep], number[block.indices[keep]].astype(np.int32), indptr.astype(np.int64)),
-                            shape=(n, int(wanted.sum())))
+    index = np.int32 if len(kept) < np.iinfo(np.int32).max else np.int64
+    return sparse.csr_array((block.data[keep], kept, indptr.astype(index)), shape=(n, used))
 
 
 def _row_blocks(matrix: sparse.csr_array) -> list[sparse.csr_array]:
     """The matrix cut into as many runs of rows as there are processors, with about equally many entries each."""
     runs = workers() if matrix.nnz >= SMALL else 1
     cuts = np.searchsorted(matrix.indptr, np.linspace(0, matrix.nnz, runs + 1)[1:-1])
-    edges = [0, *map(int, cuts), matrix.shape[0]]
-    return [matrix[low:high] for low, high in pairwise(edges)]
+    return [_rows(matrix, low, high) for low, high in pairwise([0, *map(int, cuts), matrix.shape[0]])]
+
+
+def _rows(matrix: sparse.csr_array, low: int, high: int) -> sparse.csr_array:
+    """Some rows, on the same memory."""
+    first, last = matrix.indptr[low], matrix.indptr[high]
+    part = (matrix.data[first:last], matrix.indices[first:last], matrix.indptr[low:high + 1] - first)
+    return sparse.csr_array(part, shape=(high - low, matrix.shape[1]))
 
 
 def _multiply(blocks: list[sparse.csr_array], vector: Array) -> Array:
-    parts = parallel(lambda block: np.asarray(block @ vector), blocks)
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+    if len(blocks) == 1:
+        return np.asarray(blocks[0] @ vector)
+    ends = np.cumsum([0, *(block.shape[0] for block in blocks)])
+    result = np.empty((ends[-1], *vector.shape[1:]))
+
+    def multiply(place: int) -> None:
+        result[ends[place]:ends[place + 1]] = blocks[place] @ vector
+
+    parallel(multiply, range(len(blocks)))
+    return result

@@ -12,7 +12,7 @@ from tangentlens.data.tokens import Tokens, Vocabulary
 from tangentlens.errors import OptionError
 from tangentlens.features.family import Features
 from tangentlens.features.patterns import escaped, frequent_patterns, names_of
-from tangentlens.kernels.architecture import Architecture, check_count
+from tangentlens.kernels.architecture import Architecture, check_count, check_number
 from tangentlens.kernels.attention import SelfAttention
 from tangentlens.predictions.questions import Questions, answers_of, least_length, share_of_joints
 from tangentlens.predictions.scores import family_table
@@ -89,13 +89,15 @@ def bias_sources(architecture: Architecture, trajectory: Trajectory, *, step: in
 
 
 def interactions(architecture: Architecture, trajectory: Trajectory, tokens: Tokens, *, order: int = 2,
-                 most: int = 200, patterns: NDArray[np.int64] | None = None, step: int = -1) -> pl.DataFrame:
+                 most: int = 200, patterns: NDArray[np.int64] | None = None, competition: float = 0.0,
+                 step: int = -1) -> pl.DataFrame:
     """Interactions I of n-grams by inclusion–exclusion, beside what their tokens say one by one (eq. 63).
 
     tokens: texts whose `most` most frequent n-grams of `order` ≥ 2 tokens are asked about (an empty table if there is
-    none), or `patterns` (N, r), token ids over their vocabulary, are instead. Returns one row per n-gram and output:
-    feature, class, interaction, words (Σ f(a) − f(□) over its tokens), the two being on one scale only up to pooling:
-    under a mean, an n-gram's text is r tokens long and a token's one.
+    none), or `patterns` (N, r), token ids over their vocabulary, are instead. competition: of two tokens under max
+    pooling, for bigrams (eq. 96); `tl.stand_in` says how much. Returns one row per n-gram and output: feature, class,
+    interaction, words (Σ f(a) − f(□) over its tokens), the two being on one scale only up to pooling: under a mean, an
+    n-gram's text is r tokens long and a token's one.
     Raises OptionError, DataError or ShapeError where that cannot be asked.
 
     >>> import tangentlens as tl
@@ -110,16 +112,40 @@ def interactions(architecture: Architecture, trajectory: Trajectory, tokens: Tok
     check_count("most", most)
     if order < 2:
         raise OptionError(f"an interaction needs an n-gram of at least 2 tokens; give order of at least 2, not {order}")
+    check_number("competition", competition, zero=True)
     ids = frequent_patterns(tokens, tuple(range(order)), most) if patterns is None else np.asarray(patterns)
-    words, place = np.unique(ids, return_inverse=True)
-    questions = Questions(tokens.vocabulary, words, (ids,), least=least_length(architecture))
-    found = answers_of(architecture, trajectory, questions, [trajectory.record(step)])
-    sums = found.effects[0][place.reshape(ids.shape)].sum(axis=1)
+    if competition and (order, *ids.shape[1:]) != (2, 2):
+        raise OptionError("competition is known between two tokens only; leave it out for longer n-grams")
+    asked = (ids, frequent_patterns(tokens, (0, 1), most)) if competition else (ids,)
+    (joint, sums), *usual = _pairs(architecture, trajectory, tokens, asked, step)
+    if usual:
+        joint = _competing(joint, sums, *usual[0], competition)
     names = names_of(tokens.vocabulary, ids, tuple(range(ids.shape[1])))
     return pl.concat([pl.DataFrame({
         "feature": pl.Series(names, dtype=pl.String), "class": _repeated(trajectory, name, len(names)),
-        "interaction": found.interactions[0][0, :, output], "words": sums[:, output],
+        "interaction": joint[:, output], "words": sums[:, output],
     }) for output, name in enumerate(trajectory.outputs)])
+
+
+def _pairs(architecture: Architecture, trajectory: Trajectory, tokens: Tokens, patterns: tuple[NDArray[np.int64], ...],
+           step: int) -> list[tuple[Array, Array]]:
+    """I and Σ f(a) − f(□) of every array of patterns (N, r), (N, c) each."""
+    words = np.unique(np.concatenate([ids.ravel() for ids in patterns]))
+    questions = Questions(tokens.vocabulary, words, patterns, least=least_length(architecture))
+    found = answers_of(architecture, trajectory, questions, [trajectory.record(step)])
+    return [(joint[0], found.effects[0][np.searchsorted(words, ids)].sum(axis=1))
+            for ids, joint in zip(patterns, found.interactions, strict=True)]
+
+
+def _competing(joint: Array, sums: Array, usual: Array, usual_sums: Array, competition: float) -> Array:
+    """Interactions (N, c) less a share of what the two tokens say, in units of frequent bigrams' own (eq. 96)."""
+    if not len(usual):
+        return joint
+    tiny = np.finfo(float).tiny
+    size, other = (np.maximum(values.std(axis=0), tiny) for values in (usual, usual_sums))
+    mixed = joint / size - competition * sums / other
+    scale = size / np.maximum((usual / size - competition * usual_sums / other).std(axis=0), tiny)
+    return np.where(usual.std(axis=0) > 0, mixed * scale, joint)
 
 
 def mains_and_joints(architecture: Architecture, trajectory: Trajectory, tokens: Tokens, *, step: int = -1

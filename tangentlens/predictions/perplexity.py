@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from scipy.special import logsumexp
 
 from tangentlens.data.contexts import Contexts
 from tangentlens.errors import OptionError, ShapeError
@@ -113,4 +112,6 @@ class _Parts:
         f = self.outputs.start + scale * learned
         own = self.outputs.class_of[contexts.targets]
         chosen = f[np.arange(len(f)), own] + np.log(self.outputs.share[contexts.targets])
-        return float(np.mean(logsumexp(f, axis=1) - chosen))
+        top = f.max(axis=1, keepdims=True)
+        f -= top  # in place: f is large, and this runs for every scale that is tried
+        return float(np.mean(top[:, 0] + np.log(np.exp(f, out=f).sum(axis=1)) - chosen))

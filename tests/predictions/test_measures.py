@@ -188,17 +188,41 @@ def test_the_most_frequent_ngrams_are_asked_about():
     assert tl.interactions(net, trajectory, many).height == 200
 
 
+def test_competition_takes_from_bigrams_what_their_tokens_say_and_keeps_the_size():
+    """Order of unit(I) − λ unit(s(a) + s(b)), units being those of frequent bigrams; spread as before."""
+    net, trajectory = learned("linear-rnn")
+    plain, mixed = (tl.interactions(net, trajectory, TOKENS, competition=share) for share in (0.0, 0.25))
+    assert mixed.drop("interaction").equals(plain.drop("interaction"))
+    columns = (blocks_of(table, column).T for table, column in (
+        (plain, "interaction"), (plain, "words"), (mixed, "interaction")))
+    for joint, words, found in zip(*columns, strict=True):
+        expected = joint / joint.std() - 0.25 * words / words.std()
+        assert distance(found, expected * joint.std() / expected.std()) < SUMMED
+    asked = np.array([[int(token) for token in name.split()] for name in mixed["feature"][[3, 0]]])
+    some = tl.interactions(net, trajectory, TOKENS, patterns=asked, competition=0.25)
+    assert distance(blocks_of(some, "interaction"), blocks_of(mixed, "interaction")[[3, 0]]) < SUMMED
+
+
+def test_a_network_without_interactions_has_none_under_competition():
+    table = tl.interactions(*learned("mlp"), TOKENS, competition=0.25)
+    assert table["interaction"].abs().max() < 1e-12
+
+
 def test_texts_without_any_ngram_have_an_empty_table():
     table = tl.interactions(*learned("mlp"), tokens_of([[0], [], [-1, 1, -1]]))
     assert table.height == 0
     assert table.schema == tl.interactions(*learned("mlp"), TOKENS).schema
     assert tl.interactions(*learned("mlp"), TOKENS, order=10).height == 0
+    assert tl.interactions(*learned("mlp"), tokens_of([[0], [1]]), competition=0.25).height == 0
 
 
 @pytest.mark.parametrize(("options", "error", "message"), [
     ({"order": 1}, OptionError, "n-gram of at least 2 tokens"), ({"order": 0}, OptionError, "order must be a whole"),
     ({"order": 2.0}, OptionError, "order must be a whole"), ({"most": 0}, OptionError, "most must be a whole number"),
     ({"patterns": [[1]]}, OptionError, "n-gram of at least 2 tokens"),
+    ({"order": 3, "competition": 0.25}, OptionError, "between two tokens"),
+    ({"patterns": [[1, 2, 3]], "competition": 0.25}, OptionError, "between two tokens"),
+    ({"competition": -0.25}, OptionError, "competition must be a number"),
     ({"patterns": [[1, 8]]}, DataError, "has the id 8, outside the vocabulary of 8 tokens"),
 ], ids=str)
 def test_what_is_no_interaction_is_refused(options, error, message):

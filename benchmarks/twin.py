@@ -1,0 +1,167 @@
+"""The prediction against a network of width 512 that is trained to the same time, as fast as PyTorch can.
+
+Command: python -m benchmarks --only twin [--sizes 6920]
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import tangentlens as tl
+from benchmarks import machine
+from benchmarks.asked import Asked
+from benchmarks.paired import in_turns, seconds
+from benchmarks.twin_by_hand import Batch, MLPByHand, Setting
+from reproduce.sheet import Row, Sheet, number, text, written
+from tangentlens.learning import KernelProduct, critical_learning_rate, start
+
+Array = NDArray[np.float64]
+WIDTH = 512
+SIZES = (6920,)
+SMALLEST = 500  # steps, at least, of the training that the others must agree with
+SETTINGS = tuple(Setting(batch, momentum, part) for batch in (None, 1024, 256, 64) for momentum in (0.0, 0.9)
+                 for part in (0.9, 0.45, 0.2))
+SAME = 0.1  # relative L2 distance of outputs to the reference that a faster setting may have
+ALIKE = 0.9  # least correlation of outputs, predicted and trained
+PROBED = 5  # steps by which a setting's seconds are foretold
+SHOWN = {
+    "texts": ("texts", number(",d")), "time": ("time t", number(".3g")), "setting": ("setting", text),
+    "steps": ("steps", number(",d")), "ours": ("tangentlens\ns", written), "theirs": ("PyTorch\ns", written),
+    "ratio": ("times\nfaster", number(",.0f")), "distance": ("distance to\nsmall steps", number(".3f")),
+    "correlation": ("correlation with\nthe prediction", number(".3f")),
+}
+TRIED_SHOWN = {
+    "texts": ("texts", number(",d")), "setting": ("setting", text), "steps": ("steps", number(",d")),
+    "foretold": ("seconds,\nforetold", number(",.1f")), "seconds": ("seconds,\nmeasured", number(",.1f")),
+    "distance": ("distance to\nsmall steps", number(".3f")), "state": ("state", text),
+}
+
+
+class Case:
+    """SST, the time of the least validation loss, and the critical learning rate of full batches."""
+
+    def __init__(self, asked: Asked, size: int) -> None:
+        train, dev = (tl.read_texts(asked.data / f"{name}.csv") for name in ("train", "dev"))
+        texts = train[np.sort(np.random.default_rng(0).permutation(len(train))[:size])]
+        self.tokens, self.labels = tl.tokenize(texts, tokenizer="whitespace"), texts.labels
+        features = tl.MLP().features(self.tokens)
+        others = tl.tokenize(dev, vocabulary=self.tokens.vocabulary)
+        validation = (tl.MLP().features(others, columns=features), dev.labels)
+        found = tl.learn(features, self.labels, time="best", validation=validation)
+        self.end = float(found.steps[found.best])
+        targets = start(features, self.labels, None, None).targets
+        self.critical = critical_learning_rate(KernelProduct(features), targets)
+        self.y = torch.as_tensor(np.where(texts.labels == train.classes[-1], 1.0, -1.0), dtype=torch.float32)
+        self.whole = Batch(self.tokens)
+
+    def ours(self) -> tl.Trajectory:
+        """Features and learning."""
+        return tl.learn(tl.MLP().features(self.tokens), self.labels, time=self.end)
+
+    def trained(self, setting: Setting) -> Array:
+        """Outputs minus those at the start, on the training texts, of the network drawn and trained anew."""
+        network = MLPByHand(len(self.tokens.vocabulary), WIDTH)
+        before = network.outputs(self.whole)
+        network.train(self.tokens, self.y, setting, setting.rate(self.critical), self.steps(setting))
+        return np.asarray((network.outputs(self.whole) - before).numpy(), np.float64)
+
+    @property
+    def small_steps(self) -> Setting:
+        """The reference: full batches, in steps of which smaller ones would change little."""
+        steps = Setting(None, 0.9, 1.0).steps(self.end, self.critical)
+        return Setting(None, 0.9, min(0.45, steps / SMALLEST))
+
+    def steps(self, setting: Setting) -> int:
+        """To the time."""
+        return setting.steps(self.end, self.critical)
+
+    def foretold(self, setting: Setting) -> float:
+        """Seconds that training will take, from a few steps."""
+        network = MLPByHand(len(self.tokens.vocabulary), WIDTH)
+        network.train(self.tokens, self.y, setting, 1e-3, 1)
+        rate = setting.rate(self.critical)
+        return seconds(lambda: network.train(self.tokens, self.y, setting, rate, PROBED)) / PROBED * self.steps(setting)
+
+
+def distance(found: Array, wanted: Array) -> float:
+    """Relative, by the L2 norm; infinite where training diverged."""
+    value = float(np.linalg.norm(found - wanted) / np.linalg.norm(wanted))
+    return value if np.isfinite(value) else float("inf")
+
+
+def tried(case: Case, reference: Array, asked: Asked) -> Iterator[tuple[Setting, dict[str, Any]]]:
+    """Settings from the fastest on, until one ends where small steps do; the reference itself always does."""
+    size = len(case.tokens)
+    settings = [*(one for one in SETTINGS if one.batch is None or one.batch < size), case.small_steps]
+    order = sorted((case.foretold(setting), place) for place, setting in enumerate(settings))
+    for guess, place in order:
+        setting = settings[place]
+        asked.say(f"twin: {setting}, {case.steps(setting):,} steps, about {guess:.0f} s")
+        began = time.perf_counter()
+        found = distance(case.trained(setting), reference)
+        spent = time.perf_counter() - began
+        fits = found <= SAME
+        yield setting, {"setting": str(setting), "steps": case.steps(setting), "foretold": guess, "seconds": spent,
+                        "distance": found, "state": "the fastest that fits" if fits else "ends elsewhere"}
+        if fits:
+            return
+
+
+def library_row(case: Case) -> Row:
+    """What the library's own twin would take, by autograd and full batches at the largest stable rate."""
+    setting = Setting(None, 0.0, 0.9)
+    network = tl.networks.build(tl.MLP(), vocabulary_size=len(case.tokens.vocabulary), width=WIDTH)
+    spent = [seconds(lambda steps=steps: tl.networks.train(
+        network, case.tokens, case.labels, learning_rate=setting.rate(case.critical), steps=steps, record=[]))
+        for steps in (1, 1, 1 + PROBED)]
+    step = max(spent[2] - spent[1], 0.0) / PROBED
+    return {"setting": f"tl.networks.train: {setting}", "steps": case.steps(setting),
+            "foretold": step * case.steps(setting), "seconds": None, "distance": None, "state": "not run"}
+
+
+def compared(asked: Asked, size: int) -> tuple[Row, list[Row]]:
+    """The fastest setting in turns with the prediction, and the settings that were tried."""
+    case = Case(asked, size)
+    asked.say(f"twin: {case.steps(case.small_steps):,} small steps, about {case.foretold(case.small_steps):.0f} s")
+    reference = case.trained(case.small_steps)
+    attempts = list(tried(case, reference, asked))
+    found, rows = attempts[-1][0], [library_row(case), *(row for _, row in attempts)]
+    agreed: dict[str, float] = {}
+
+    def same(trajectory: tl.Trajectory, outputs: Array) -> None:
+        predicted = trajectory.decision(trajectory.features)[:, 0]
+        agreed.update(distance=distance(outputs, reference), correlation=float(np.corrcoef(predicted, outputs)[0, 1]))
+        assert agreed["distance"] <= SAME, f"not the same training twice: {agreed}"
+        assert agreed["correlation"] >= ALIKE, f"prediction and network differ: {agreed}"
+
+    paired = in_turns(case.ours, lambda: case.trained(found), same, asked.repeats)
+    row = {"texts": len(case.tokens), "time": case.end, "setting": str(found), "steps": case.steps(found),
+           **paired.row(), **agreed}
+    return row, [{"texts": len(case.tokens), **one} for one in rows]
+
+
+def sheets(asked: Asked) -> dict[str, Sheet]:
+    """All sizes."""
+    torch.set_num_threads(machine.cores())
+    found = [compared(asked, size) for size in asked.sizes or SIZES]
+    notes = (
+        f"SST, MLP with mean pooling, logistic loss, to the time of the least validation loss. Theirs: PyTorch "
+        f"{torch.__version__}, width {WIDTH}, float32, {machine.cores()} cores, written by hand without autograd: only "
+        "distinct tokens, fused updates; drawing the network included. Ours, float64: tl.MLP().features(tokens), then "
+        "tl.learn(…, time=t). Both from token ids.",
+        "The setting is the fastest of those tried, from the fastest on, whose outputs on the training texts are "
+        f"within {SAME:g} (relative L2) of those after at least {SMALLEST} small steps of full batches and momentum "
+        "0.9; with momentum μ a step of rate η counts as the time η / (1 − μ). Correlation of outputs with the "
+        "prediction: on the training texts; a network of this width has drifted from its limit by then. Median "
+        "(least–largest) of runs in turns after one untimed run of each; ratio: median over pairs.",
+    )
+    tried_rows = [one for _, rows in found for one in rows]
+    return {"twin": Sheet("The prediction and training in PyTorch", [row for row, _ in found], SHOWN, notes),
+            "twin_settings": Sheet("Settings tried", tried_rows, TRIED_SHOWN,
+                                   ("foretold: steps × the seconds of one, from a few.",))}
