@@ -11,6 +11,7 @@ from tangentlens.data.scanning import Scan, parts_of
 from tangentlens.errors import OptionError
 from tangentlens.kernels import Architecture
 from tangentlens.learning.engines import engine_of
+from tangentlens.learning.needs import Needs, foresee
 from tangentlens.learning.parts import Cut, PartitionedFeatures, partitioned
 
 
@@ -32,10 +33,12 @@ def partition(source: Scan | Texts, architecture: Architecture, *, columns: Part
     Raises DataError, OptionError or OutputError.
 
     >>> import tangentlens as tl
-    >>> texts = tl.small_reviews(200)
-    >>> features = tl.partition(texts, tl.CNN(), part=50)
-    >>> tl.learn(features, features.labels, time=20.0).label_scores(top=1)["feature"].to_list()[:4]
-    []
+    >>> texts = tl.small_reviews()
+    >>> features = tl.partition(texts, tl.MLP(), part=100)
+    >>> features.columns.check_columns(tl.MLP().features(tl.tokenize(texts)))  # the same columns
+    >>> trajectory = tl.learn(features, features.labels, time=20.0)
+    >>> trajectory.label_scores(top=1)["family"].to_list()
+    ['token', 'bias']
     """
     if columns is None:
         engine = engine_of(folder, client, progress)
@@ -47,4 +50,8 @@ def partition(source: Scan | Texts, architecture: Architecture, *, columns: Part
         if architecture != columns.architecture:
             raise OptionError(f"columns= are those of {columns.architecture}, not of {architecture}")
         engine, cut = columns.engine, columns.cut
-    return partitioned(parts_of(source, part), architecture, engine, cut=cut, columns=columns)
+    parts = parts_of(source, part)
+    if columns is None and parts:
+        line = foresee(Needs.of(parts, architecture, cut), engine, memory)
+        (progress or (lambda said: None))(line)
+    return partitioned(parts, architecture, engine, cut=cut, columns=columns)

@@ -53,6 +53,12 @@ class FilePart:
         return texts[drawn == self.held]
 
     @property
+    def rows(self) -> int:
+        """About how many texts: rows that are left out later are counted."""
+        share = (self.share if self.held else 1 - self.share) if self.share else 1.0
+        return round(self.piece.rows * share)
+
+    @property
     def name(self) -> str:
         """The file and the rows, for messages."""
         last = self.piece.first + self.piece.rows
@@ -99,6 +105,11 @@ class TextsPart:
     def read(self) -> Texts:
         """The texts."""
         return self.texts
+
+    @property
+    def rows(self) -> int:
+        """Number of texts."""
+        return len(self.texts)
 
 
 @dataclass(frozen=True)

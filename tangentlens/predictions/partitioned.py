@@ -90,6 +90,10 @@ class PartitionedTrajectory(Course):
         """The decided class of every text; shape (n',)."""
         return self.decided(self.decision(features, step))
 
+    def __repr__(self) -> str:
+        return (f"PartitionedTrajectory({len(self.features)} texts, {len(self.steps)} records to "
+                f"{self.dynamics.clock} {self.steps[-1]:.4g})")
+
     def _column_sums(self, record: int) -> ColumnSums:
         if record not in self._sums:
             self._sums.clear()

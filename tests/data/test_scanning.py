@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 import tangentlens as tl
+from tangentlens.errors import DataError, OptionError
 
 TEXTS = tl.small_reviews(53)
 
@@ -45,7 +46,7 @@ def test_a_split_is_a_partition_of_the_rows(tmp_path: Path, kind: str) -> None:
     assert 5 < sum(map(len, held)) < 30
     assert [list(texts) for texts in scan.split(0.3, seed=1)[1]] == [list(texts) for texts in held]
     assert [list(texts) for texts in scan.split(0.3, seed=2)[1]] != [list(texts) for texts in held]
-    with pytest.raises(tl.errors.OptionError, match="split already"):
+    with pytest.raises(OptionError, match="split already"):
         train.split()
 
 
@@ -63,7 +64,7 @@ def test_a_bad_line_is_named_or_left_out(tmp_path: Path) -> None:
         changed = lines.copy()
         changed[place] = bad
         path.write_bytes(b"\n".join(changed))
-        with pytest.raises(tl.errors.DataError, match=rf"texts.jsonl, line {place + 1}: .*skip"):
+        with pytest.raises(DataError, match=rf"texts.jsonl, line {place + 1}: .*skip"):
             list(tl.scan_texts(path, part=10))
         assert sum(map(len, tl.scan_texts(path, part=10, on_bad_row="skip"))) == 52
 
@@ -75,7 +76,7 @@ def test_a_damaged_row_group_is_named(tmp_path: Path) -> None:
     data[middle - 200:middle + 200] = b"\xff" * 400
     path.write_bytes(data)
     scan = tl.scan_texts(path, part=9)
-    with pytest.raises(tl.errors.DataError, match=r"texts.parquet, rows \d+ to \d+: .*damaged"):
+    with pytest.raises(DataError, match=r"texts.parquet, rows \d+ to \d+: .*damaged"):
         list(scan)
 
 
@@ -89,7 +90,7 @@ def test_a_damaged_row_group_is_named(tmp_path: Path) -> None:
 def test_files_that_cannot_be_scanned(tmp_path: Path, name: str, content: bytes | None, message: str) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
-    with pytest.raises(tl.errors.DataError, match=message):
+    with pytest.raises(DataError, match=message):
         tl.scan_texts(tmp_path / name)
-    with pytest.raises(tl.errors.OptionError, match="part is a number"):
+    with pytest.raises(OptionError, match="part is a number"):
         tl.scan_texts(written(tmp_path, "jsonl"), part=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ import numpy as np
 import pytest
 
 import tangentlens as tl
-from tangentlens.learning import engines
+from tangentlens.errors import DataError, OptionError, OutputError, ShapeError
+from tangentlens.learning import engines, needs
 
 TEXTS = tl.small_reviews(60)
 STAGES = 4 + 1 + 4 + 1 + 4  # tokens, vocabulary, patterns, all patterns, columns
@@ -92,7 +94,7 @@ def test_a_full_disk_keeps_what_is_finished(tmp_path: Path, monkeypatch: pytest.
         original(*arguments, **options)
 
     monkeypatch.setattr(np.lib.format, "write_array", full)
-    with pytest.raises(tl.errors.OutputError, match=r"parts\": No space left on device; .* is kept there"):
+    with pytest.raises(OutputError, match=r"parts\": No space left on device; .* is kept there"):
         run(path, folder)
     assert unfinished(folder) == []
     kept = len(list(folder.iterdir())) - 1
@@ -104,7 +106,7 @@ def test_a_full_disk_keeps_what_is_finished(tmp_path: Path, monkeypatch: pytest.
 
 def test_a_disk_that_is_really_full(tmp_path: Path, disk: Callable[[int], Path]) -> None:
     place = disk(150_000)
-    with pytest.raises(tl.errors.OutputError, match=r"No space left on device; .* is kept there: make room"):
+    with pytest.raises(OutputError, match=r"No space left on device; .* is kept there: make room"):
         run(lines(tmp_path), place / "parts")
     assert len(list((place / "parts").iterdir())) > 2
     assert unfinished(place / "parts") == []
@@ -115,7 +117,7 @@ def test_a_broken_part_keeps_the_others(tmp_path: Path) -> None:
     good = path.read_text()
     rows = good.split("\n")
     path.write_text("\n".join([*rows[:40], "{broken", *rows[41:]]))
-    with pytest.raises(tl.errors.DataError, match=r"texts.jsonl, line 41: .*finished parts are kept in .*run again"):
+    with pytest.raises(DataError, match=r"texts.jsonl, line 41: .*finished parts are kept in .*run again"):
         run(path, folder)
     path.write_text(good)
     duals, worked = run(path, folder)
@@ -125,9 +127,9 @@ def test_a_broken_part_keeps_the_others(tmp_path: Path) -> None:
 
 def test_folders_of_others_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(tl.errors.OptionError, match="holds other files"):
+    with pytest.raises(OptionError, match="holds other files"):
         tl.partition(TEXTS, tl.MLP(), folder=tmp_path)
-    with pytest.raises(tl.errors.OutputError, match="give another folder"):
+    with pytest.raises(OutputError, match="give another folder"):
         tl.partition(TEXTS, tl.MLP(), folder=tmp_path / "mine.txt" / "deep")
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
@@ -140,14 +142,28 @@ def test_nothing_is_pickled(tmp_path: Path) -> None:
 
 def test_options_that_contradict() -> None:
     features = tl.partition(TEXTS, tl.MLP(), part=20)
-    with pytest.raises(tl.errors.OptionError, match=r"columns= say"):
+    with pytest.raises(OptionError, match=r"columns= say"):
         tl.partition(TEXTS, tl.MLP(), columns=features, min_count=2)
-    with pytest.raises(tl.errors.OptionError, match=r"columns= are those of MLP"):
+    with pytest.raises(OptionError, match=r"columns= are those of MLP"):
         tl.partition(TEXTS, tl.CNN(), columns=features)
     other = tl.partition(TEXTS, tl.MLP(), part=20)
-    with pytest.raises(tl.errors.ShapeError, match="different columns"):
+    with pytest.raises(ShapeError, match="different columns"):
         tl.learn(features, features.labels, validation=(other, other.labels), time=1.0)
-    with pytest.raises(tl.errors.OptionError, match=r"distributed\.Client"):
+    with pytest.raises(OptionError, match=r"distributed\.Client"):
         tl.partition(TEXTS, tl.MLP(), client="tcp://127.0.0.1:8786")
-    with pytest.raises(tl.errors.OptionError, match="TokenRates"):
+    with pytest.raises(OptionError, match="TokenRates"):
         tl.partition(TEXTS, tl.TokenRates(tl.MLP()))
+
+
+def test_what_will_not_fit_is_refused_before_work_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, said = lines(tmp_path), []
+    scan = tl.scan_texts(path, part=15)
+    with pytest.raises(OptionError, match=r"about .* GB of memory, and .* are there; make parts smaller"):
+        tl.partition(scan, tl.CNN(), folder=tmp_path / "parts", memory=0.01)
+    with pytest.raises(OptionError, match="parts in a folder"):
+        tl.partition(scan, tl.CNN(), memory=0.01)
+    tl.partition(scan, tl.CNN(), folder=tmp_path / "parts", progress=said.append)
+    assert "GB of memory" in said[0]
+    monkeypatch.setattr(needs.shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(1000, 1000, 0))
+    with pytest.raises(OutputError, match="larger disk"):
+        tl.partition(scan, tl.CNN(), folder=tmp_path / "other")
