@@ -20,7 +20,7 @@ from reproduce.sheet import Sheet, save
 WIDTH = 158  # columns of the printed tables, if the terminal has fewer
 MINUTES = ("attribution", "command_line", "in_process", "integrator", "first_order", "vectorizer", "regression",
            "bandwidth", "twin")
-HEAVY = ("neural_tangents", "scale")
+HEAVY = ("neural_tangents", "scale", "shortcuts")
 OLDER = ("attribution", "in_process", "integrator", "first_order")  # sheets(data, repeats, say)
 
 
@@ -41,7 +41,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results"))
     parser.add_argument("--repeats", type=int, default=own.repeats)
     parser.add_argument("--only", choices=(*MINUTES, *HEAVY), action="append", help="repeat for more")
-    parser.add_argument("--heavy", action="store_true", help=f"{' and '.join(HEAVY)} too, which take hours")
+    parser.add_argument("--heavy", action="store_true", help=f"{', '.join(HEAVY)} too, which take long")
     parser.add_argument("--sizes", type=lambda value: tuple(map(int, value.split(","))), default=(),
                         help="numbers of texts, separated by commas; by default each benchmark's own")
     parser.add_argument("--architectures", type=lambda value: tuple(value.split(",")), default=(),

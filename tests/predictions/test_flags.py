@@ -84,6 +84,15 @@ def test_only_what_an_architecture_reads(cue: str, name: str, reads: set[str]) -
     assert takers == reads
 
 
+@pytest.mark.parametrize(("share", "flagged"), [(0.8, True), (0.6, False)])
+def test_a_mark_that_leans_to_a_class_is_flagged_one_in_both_is_not(share: float, flagged: bool) -> None:
+    texts = texts_with("nothing", size=600)
+    rng = np.random.default_rng(4)
+    marked = rng.random(600) < np.where(texts.labels == "b", share, 1 - share) / 2
+    rows = tuple(f"red § {one}" if mark else one for one, mark in zip(texts.texts, marked, strict=True))
+    assert ("§" in found(tl.MLP(), tl.Texts(rows, texts.labels))["cue"]) == flagged
+
+
 def test_order_and_names_do_not_matter() -> None:
     texts = texts_with("mark")
     order = np.random.default_rng(1).permutation(len(texts))

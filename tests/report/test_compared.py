@@ -112,6 +112,15 @@ def test_eighty_columns_hold_every_number():
     assert max(map(len, wide)) <= 100
 
 
+def test_options_of_an_architecture_stay_whole_at_eighty_columns():
+    report = plain()
+    names = {"SelfAttention": "SelfAttention:scores=tied,value_std=0.5"}
+    compared, plans = ([dataclasses.replace(one, name=names.get(one.name, one.name)) for one in answers]
+                       for answers in (report.compared, report.architectures))
+    lines = printed(dataclasses.replace(report, compared=tuple(compared), architectures=tuple(plans)), 80).splitlines()
+    assert len([line for line in lines if line.startswith("value_std=0.5 ")]) == 2
+
+
 def test_tables_leave_out_what_there_is_not():
     empty = {name: pl.DataFrame(schema=COMPARED[name]) for name in ("accuracy", "contrary")}
     report = plain(**empty, share_texts=134, bias=plain().compared[0].bias.with_columns(bias=pl.lit(0.0)))

@@ -7,7 +7,8 @@ function learnedChart(width) {
     { ...row, name: answer.name, part: row.half_step / answer.bestTime }))).filter((row) => row.part > 0 && row.part <= 1);
   if (!rows.length) return null;
   const names = data.compared.map((answer) => answer.name);
-  const marginLeft = Math.min(150, width * 0.32);
+  const longest = d3.max(names, (name) => Array.from(name).length);
+  const marginLeft = Math.min(16 + 7 * longest, 200, width * 0.4);
   const first = d3.min(rows, (row) => row.part);
   const share = { label: "part of the best time", grid: true, tickFormat: (part) => `${tick(100 * part)} %` };
   const x = first < 0.05 ? { ...share, type: "log", domain: [0.8 * first, 1], ticks: d3.range(-9, 1).map((power) => 10 ** power).filter((part) => part >= 0.8 * first) }
