@@ -208,7 +208,7 @@ class Workers(Engine):
     """
 
     def __init__(self, client: Any, say: Say | None = None) -> None:
-        if not all(hasattr(client, name) for name in ("submit", "gather", "run")):
+        if not all(hasattr(client, name) for name in ("submit", "gather", "scheduler_info")):
             raise OptionError(f"client is a distributed.Client, not a {type(client).__name__}")
         self.client = client
         self.say = say or (lambda line: None)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from tangentlens.data.scanning import FilePart, TextsPart
 from tangentlens.data.vocabularies import merged_vocabulary, tokenised
@@ -64,12 +63,11 @@ def foresee(needs: Needs, engine: Engine, memory: float | None) -> str:
     return f"{line}, {gigabytes(needs.kept)} in the folder"
 
 
-def _memory_limit(dask_worker: Any) -> Any:
-    """Runs on a worker."""
-    return getattr(getattr(dask_worker, "memory_manager", None), "memory_limit", None)
-
-
 def _worker_memory(engine: Workers) -> float:
     """The memory of the smallest worker."""
-    limits = [float(most) for most in engine.client.run(_memory_limit).values() if most]
+    try:
+        known = engine.client.scheduler_info(n_workers=-1)
+    except TypeError:  # before distributed 2025.3 it takes no number, and tells of all
+        known = engine.client.scheduler_info()
+    limits = [float(worker["memory_limit"]) for worker in known["workers"].values() if worker.get("memory_limit")]
     return min(limits, default=float("inf"))

@@ -16,7 +16,7 @@ import tangentlens as tl
 from tangentlens.errors import DataError, OptionError
 from tangentlens.learning.partitioned import PartitionedProduct
 
-distributed = pytest.importorskip("distributed")
+dask, distributed = (pytest.importorskip(name) for name in ("dask", "distributed"))
 TEXTS = tl.small_reviews(240)
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")]
 
@@ -24,8 +24,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="s
 @pytest.fixture(scope="module")
 def client() -> Iterator[Any]:
     """Of four worker processes on this machine."""
-    with (distributed.LocalCluster(n_workers=4, threads_per_worker=1, processes=True, host="127.0.0.1",
-                                   dashboard_address=None, silence_logs=50) as cluster,
+    patient = {"distributed.deploy.lost-worker-timeout": "600s"}  # a busy machine starts processes slowly
+    with (dask.config.set(patient), distributed.LocalCluster(n_workers=4, threads_per_worker=1, processes=True,
+                                                               host="127.0.0.1", dashboard_address=None,
+                                                               silence_logs=50) as cluster,
           distributed.Client(cluster) as opened):
         yield opened
 
@@ -61,15 +63,19 @@ def scaled(client: Any, number: int) -> None:
 def test_workers_killed_in_the_middle(client: Any, expected: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """SIGKILL while the features are made, during the first product, and twice later on."""
     scaled(client, 2)
-    pids, products, killed = set(client.run(os.getpid).values()), [], []
+    products: list[int] = []
+    killed: list[int] = []
     product = PartitionedProduct.__matmul__
 
     def kill() -> None:
-        pid = next(iter(sorted(pids - set(killed))), None)
-        if pid is None:
-            pid = next(iter(client.run(os.getpid).values()))
-        killed.append(pid)
-        os.kill(pid, signal.SIGKILL)
+        while True:  # one that is at work; Dask gives up on a worker that dies while it starts
+            there = client.scheduler_info(n_workers=-1)["workers"]
+            alive = [nanny.pid for nanny in client.cluster.workers.values()
+                     if nanny.worker_address in there and nanny.pid not in killed]
+            if alive:
+                killed.append(alive[len(killed) % len(alive)])
+                return os.kill(killed[-1], signal.SIGKILL)
+            time.sleep(0.01)
 
     def watched(self: Any, duals: Any) -> Any:
         products.append(1)
