@@ -126,11 +126,12 @@ def drops(lost: list[Cell]) -> Sheet:
                      "error": float(np.mean(np.abs(np.subtract(predicted, trained))))})
     return Sheet("Accuracy lost when a cue is flipped: predicted and trained", rows, {
         "points of": ("points of", text), "points": ("points", number("d")), "diverged": ("diverged", number("d")),
-        "spearman": ("Spearman", number(".3f")), "seeds": ("Spearman of\ntwo networks", number(".3f")),
+        "spearman": ("Spearman", number(".3f")),
+        **({"seeds": ("Spearman of\ntwo networks", number(".3f"))} if SEEDS > 1 else {}),
         "pearson": ("Pearson", number(".3f")), "error": ("mean abs.\ndifference", number(".3f"))},
         (f"A point is a cue × share × architecture: accuracy lost on those of {HELD} held-out texts that are of the "
-         f"other class, with the cue in all. Networks: width {WIDTH}, {SEEDS} seeds, {STEPS} steps with momentum 0.9 "
-         f"at 1/{PART} of the critical rate, on {TRAINING:,} texts.",))
+         f"other class, with the cue in all. Networks: width {WIDTH}, {SEEDS} for each point, {STEPS} steps with "
+         f"momentum 0.9 at 1/{PART} of the critical rate, on {TRAINING:,} texts.",))
 
 
 def points(lost: Sequence[Cell]) -> Sheet:

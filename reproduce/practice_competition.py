@@ -12,16 +12,19 @@ import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 
 import tangentlens as tl
 from reproduce.options import RESULTS
 from reproduce.practice_answers import Answers, agreement, ceiling, intervals, share, share_of_one, trained_networks
-from reproduce.practice_predictions import inquiry, learned, rival_answers
-from reproduce.practice_questions import Array
+from reproduce.practice_predictions import inquiry, learned, without_rounding
+from reproduce.practice_questions import PROBES, Array, asked_once
+from reproduce.practice_rivals import rivals
 from reproduce.practice_scores import between
 from reproduce.practice_train import WORK
 from reproduce.sheet import Row, Sheet, number, save, text, written
+from tangentlens.verification.probes import Probes
 
 WITH, WITHOUT = "with", "without"
 SHOWN = {
@@ -31,10 +34,12 @@ SHOWN = {
     WITHOUT: ("stand-in's\nkernel", number(".3f")), WITH: ("and com-\npetition", number(".3f")),
     "interval": ("95 %\ninterval", written), "gain": ("gain\nby it", number("+.3f")), "gain_interval": (
         "95 %\ninterval", written), "lead": ("less best\nrival", number("+.3f")), "lead_interval": (
-            "95 %\ninterval", written)}
+            "95 %\ninterval", written), "alike": ("best rival\nwith it", number(".3f")), "lead_alike": (
+                "less\nthat", number("+.3f")), "lead_alike_interval": ("95 %\ninterval", written)}
 NOTE = (
     "Interactions of frequent bigrams, shares of the ceiling as in practice_scores. The share λ was chosen on SST, by "
-    "practice_ladder. Best rival: the best of all on that very row. Intervals: bootstrap over seeds and features. "
+    "practice_ladder. Best rival: the best of all on that very row; with it: the best, if the same share of "
+    "what a rival's own tokens say is taken off its interactions. Intervals: bootstrap over seeds and features. "
     "Networks were trained anew, on another machine, so they are not those of practice_scores."
 )
 
@@ -49,18 +54,35 @@ def rows_of(work: Path) -> Iterator[Row]:
 
 def row_of(name: str, answers: Answers) -> Row:
     """Shares of the ceiling on one data set for one network."""
-    values, rivals = answers["bigram"], {rival: one["bigram"] for rival, one in rival_answers(name).items()}
-    shares = {rival: share(one, values) for rival, one in rivals.items()}
-    best = max(shares, key=lambda rival: shares[rival])
-    mine = {WITHOUT: said(name, answers, 0.0), WITH: said(name, answers, tl.stand_in(answers.network).competition)}
-    found = {kind: share(one, values) for kind, one in mine.items()}
-    asked = {best: rivals[best], **mine}
-    on_rival, on_plain = (intervals(asked, values, other) for other in (best, WITHOUT))
-    return {"data": name, "network": answers.network, "seeds": answers.seeds, "items": values.shape[1],
-            "r": agreement(values), "ceiling": ceiling(values), "one": share_of_one(values), "rival": best,
-            "best": shares[best], **found, "interval": between(on_rival[WITH], ".3f"),
-            "gain": found[WITH] - found[WITHOUT], "gain_interval": between(on_plain[f"{WITH} - {WITHOUT}"], "+.3f"),
-            "lead": found[WITH] - shares[best], "lead_interval": between(on_rival[f"{WITH} - {best}"], "+.3f")}
+    values, competition = answers["bigram"], tl.stand_in(answers.network).competition
+    plain, alike = rivals_of(name, competition)
+    best, best_alike = (max(found, key=lambda rival, found=found: share(found[rival], values))
+                        for found in (plain, alike))
+    asked = {"best": plain[best], "alike": alike[best_alike], WITHOUT: said(name, answers, 0.0),
+             WITH: said(name, answers, competition)}
+    found = {kind: share(one, values) for kind, one in asked.items()}
+    row: Row = {"data": name, "network": answers.network, "seeds": answers.seeds, "items": values.shape[1],
+                "r": agreement(values), "ceiling": ceiling(values), "one": share_of_one(values), "rival": best,
+                "rival_alike": best_alike, **found}
+    for lead, other in (("gain", WITHOUT), ("lead", "best"), ("lead_alike", "alike")):
+        bounds = intervals(asked, values, other)
+        row |= {lead: found[WITH] - found[other], f"{lead}_interval": between(bounds[f"{WITH} - {other}"], "+.3f"),
+                "interval": between(bounds[WITH], ".3f")}
+    return row
+
+
+def rivals_of(name: str, competition: float) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Interactions (N,) of every rival, and the same less a share of what its own tokens say (eq. 96)."""
+    asks = inquiry(name)
+    words, place = np.unique(asks.seen[1][0], return_inverse=True)
+    probes = Probes(PROBES[:1], (words[:, None],), asks.material.train.tokens.vocabulary)
+    plain, alike = {}, {}
+    for rival, ask in rivals(asks.material):
+        joint = without_rounding(asks.answers(ask, blanks=False))["bigram"]
+        sums = probes.scores(asked_once(ask, probes.texts(blanks=False)))[0][:, 0][place.reshape(-1, 2)].sum(axis=1)
+        plain[rival] = joint
+        alike[rival] = joint / joint.std() - competition * sums / sums.std() if joint.any() else joint
+    return plain, alike
 
 
 def said(name: str, answers: Answers, competition: float) -> Array:

@@ -114,7 +114,7 @@ def test_the_whole_study_on_a_few_texts(small, tmp_path, monkeypatch, capsys):
     assert "seed" not in capsys.readouterr().out  # nothing is trained twice
     ladder = importlib.import_module("reproduce.practice_ladder")
     monkeypatch.setattr(ladder, "ATTEMPTS", dict(list(ladder.ATTEMPTS.items())[:2]))
-    for name in ("scores", "differences", "order", "decisions", "ladder"):
+    for name in ("scores", "competition", "differences", "order", "decisions", "ladder"):
         importlib.import_module(f"reproduce.practice_{name}").main([*work, "--output", str(tmp_path)])
         assert f"python -m reproduce.practice_{name}" in (tmp_path / f"practice_{name}.md").read_text(encoding="utf-8")
     rows = {row["network"]: row for row in csv.DictReader((tmp_path / "practice_tokens.csv").open(encoding="utf-8"))}

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from tangentlens.data.tokens import Tokens
-from tangentlens.features.counting import count_matrix
+from tangentlens.features.counting import count_texts
 from tangentlens.features.family import Array, Family, Features
 from tangentlens.features.patterns import Patterns, occurrences
 from tangentlens.features.windows import Windows, pooling_weight
@@ -26,7 +26,7 @@ def token_family(tokens: Tokens, columns: Features | None, *, coefficient: float
     """Family `token`: how often each token stands in each text, positions weighted by `attention` (total,) if given."""
     ids, patterns = occurrences(tokens, (0,), known_patterns(columns, (0,)))
     shape = (len(tokens), len(patterns))
-    raw = count_matrix(tokens.text_of_token, ids, shape)
+    raw = count_texts(tokens.offsets, ids, len(patterns))
     weight = pooling_weight(tokens.lengths, pooling)
     values = None
     if attention is not None:
@@ -38,8 +38,8 @@ def token_family(tokens: Tokens, columns: Features | None, *, coefficient: float
 def bias_family(windows: Windows, pooling: str, coefficients: Array, present: NDArray[np.int32] | None = None,
                 groups: tuple[str, ...] = ("",)) -> Family:
     """Family `bias`: the number of windows of each text, by group where `present` (w,) gives each window's group."""
-    column = np.zeros(len(windows.text), np.int32) if present is None else present
-    raw = count_matrix(windows.text, column, (len(windows.tokens), len(groups)))
+    column = np.zeros(windows.offsets[-1], np.int32) if present is None else present
+    raw = count_texts(windows.offsets, column, len(groups))
     return Family("bias", None, raw, pooling_weight(windows.per_text, pooling), coefficients, groups)
 
 

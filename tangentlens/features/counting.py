@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from tangentlens.data.threads import parallel
+from tangentlens.data.threads import parallel, workers
 
 Ints = NDArray[np.int64]
 Ids = NDArray[np.int32] | NDArray[np.int64]
@@ -27,38 +27,52 @@ def count_matrix(text: Ints, column: Ids, shape: tuple[int, int]) -> sparse.csr_
     >>> count_matrix(np.array([0, 0, 0, 1]), np.array([2, 2, -1, 0]), (2, 3)).toarray().tolist()
     [[0, 0, 2], [1, 0, 0]]
     """
-    bits = max(1, int(shape[1] - 1).bit_length())
-    inner = np.searchsorted(text, text[BLOCK:len(text):BLOCK])  # no text in two blocks
-    cuts = [int(cut) for cut in np.unique([0, *inner, len(text)])]
-    parts = parallel(lambda ends: _counted(text[slice(*ends)], column[slice(*ends)], bits), list(pairwise(cuts)))
-    small = sum(len(part[0]) for part in parts) < np.iinfo(np.int32).max
-    index = np.int32 if small and shape[1] <= np.iinfo(np.int32).max else np.int64
-    indptr = np.zeros(shape[0] + 1, np.int64)
-    for rows, sizes, _, _ in ((*_runs(part[2]), *part[:2]) for part in parts):
-        indptr[rows + 1] = sizes
+    return count_texts(np.searchsorted(text, np.arange(shape[0] + 1)), column, shape[1])
+
+
+def count_texts(offsets: Ints, column: Ids, columns: int) -> sparse.csr_array:
+    """The same where text i has the events offsets[i] … offsets[i + 1] − 1; offsets of shape (n + 1,).
+
+    Blocks of texts are counted side by side, and written one after another into room that is touched as it fills.
+    """
+    last, small = int(offsets[-1]), np.iinfo(np.int32).max
+    marks = np.arange(offsets[0] + BLOCK, last, BLOCK)
+    cuts = [int(cut) for cut in np.unique([0, *np.searchsorted(offsets, marks), len(offsets) - 1])]
+    blocks = list(pairwise(cuts))
+    data: Ids = np.empty(last - int(offsets[0]), np.int32)
+    indices: Ids = np.empty(len(data), np.int32 if max(len(data), columns) <= small else np.int64)  # type: ignore[assignment]
+    indptr, used = np.zeros(len(offsets), np.int64), 0
+    bits = max(1, (columns - 1).bit_length())
+    for start in range(0, len(blocks), workers()):
+        wave = blocks[start:start + workers()]
+        parts = parallel(lambda ends: _counted(offsets[ends[0]:ends[1] + 1], column, bits), wave)
+        for (low, high), (found, counts, sizes) in zip(wave, parts, strict=True):
+            indices[used:used + len(found)], data[used:used + len(found)] = found, counts
+            indptr[low + 1:high + 1] = sizes
+            used += len(found)
     np.cumsum(indptr, out=indptr)
-    indices = _joined([part[0] for part in parts], index)
-    data = _joined([part[1] for part in parts], np.int32)
-    return sparse.csr_array((data, indices, indptr.astype(index)), shape=shape)
+    return sparse.csr_array((_shrunk(data, used), _shrunk(indices, used), indptr.astype(indices.dtype)),
+                            shape=(len(offsets) - 1, columns))
 
 
-def _counted(text: Ints, column: Ids, bits: int) -> tuple[Ints, Ints, Ints]:
-    """Of the events of some texts: columns, counts and texts, (m,) each, in order and without repeats."""
-    first = int(text[0]) if len(text) else 0
-    keys = (text - first) << bits
+def _counted(offsets: Ints, column: Ids, bits: int) -> tuple[Ints, Ints, Ints]:
+    """Of the events of some texts: columns and counts, (m,) each, in order and without repeats; and how many columns
+    each text has, (n,).
+    """
+    column = column[offsets[0]:offsets[-1]]
+    keys = np.repeat(np.arange(len(offsets) - 1) << bits, np.diff(offsets))
     keys |= column
     keys = keys[column >= 0] if len(column) and column.min() < 0 else keys
     keys.sort()
     starts = _starts(keys)
     counts = np.diff(np.append(starts, len(keys)))
     keys = keys[starts]
-    return keys & ((1 << bits) - 1), counts, (keys >> bits) + first
+    return keys & ((1 << bits) - 1), counts, np.bincount(keys >> bits, minlength=len(offsets) - 1)
 
 
-def _runs(values: Ints) -> tuple[Ints, Ints]:
-    """The distinct ones of ascending values, and how often each stands there."""
-    starts = _starts(values)
-    return values[starts], np.diff(np.append(starts, len(values)))
+def _shrunk(values: Ids, used: int) -> Ids:
+    """The first `used` values; without the room behind them where there is much of it."""
+    return values[:used].copy() if used < len(values) // 2 else values[:used]
 
 
 def _starts(values: NDArray[np.int64]) -> Ints:
@@ -66,16 +80,6 @@ def _starts(values: NDArray[np.int64]) -> Ints:
     if not len(values):
         return np.empty(0, np.int64)
     return np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))
-
-
-def _joined(parts: list[Ints], kind: type[np.int32] | type[np.int64]) -> Ids:
-    """The parts one after another as another type, without a second copy of them all."""
-    result: Ids = np.empty(sum(map(len, parts)), kind)  # type: ignore[assignment]
-    end = 0
-    for part in parts:
-        result[end:end + len(part)] = part
-        end += len(part)
-    return result
 
 
 def ranked(keys: Ints) -> tuple[Ints, NDArray[np.int32]]:

@@ -83,6 +83,21 @@ class Family:
         """The pooled pattern counts Φ; sparse (n, G d), float64. Made anew each time: keep it while you use it."""
         return self.pooled(self.occurrences)
 
+    def counts_of(self, columns: NDArray[np.int64]) -> sparse.csr_array:
+        """Some columns of the counts, (n, len(columns)), without pooling the others."""
+        wanted, place = np.unique(columns, return_inverse=True)
+        raw = self.occurrences
+        number = np.full(self.columns, -1, np.int32)
+        number[wanted] = np.arange(len(wanted))
+        at = number[raw.indices]
+        here = np.flatnonzero(at >= 0)
+        rows = np.searchsorted(raw.indptr, here, side="right") - 1
+        data = raw.data[here] * self.weight[rows] if self.values is None else self.values[here]
+        if self.scale is not None:
+            data = data * self.scale[raw.indices[here]]
+        found = sparse.csr_array((data, (rows, at[here])), shape=(raw.shape[0], len(wanted)))
+        return sparse.csr_array(sparse.csc_array(found)[:, place])
+
     def pooled(self, occurrences: sparse.csr_array) -> sparse.csr_array:
         """The same as `counts`, from `occurrences`."""
         data = self.values

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from tangentlens.data.tokens import Tokens
 from tangentlens.features.bag import known_patterns
-from tangentlens.features.counting import count_matrix
+from tangentlens.features.counting import count_matrix, count_texts
 from tangentlens.features.family import Family, Features
 from tangentlens.features.patterns import Patterns, occurrences
 from tangentlens.features.windows import pooling_weight
@@ -34,11 +34,12 @@ class NGrams:
         """Family `n-gram` of one order."""
         tokens = self.tokens
         ids, patterns = occurrences(tokens, tuple(range(order)), known_patterns(self.columns, tuple(range(order))))
-        text = tokens.text_of_token
         if self.pooling == "last":
-            starts = np.arange(len(tokens.ids)) == tokens.offsets[1:][text] - order
-            ids = np.where(starts, ids, -1)
-        raw = count_matrix(text, ids, (len(tokens), len(patterns)))
+            starts = tokens.offsets[1:] - order
+            starts, everywhere = starts[starts >= tokens.offsets[:-1]], ids
+            ids = np.full(len(everywhere), -1, np.int32)
+            ids[starts] = everywhere[starts]
+        raw = count_texts(tokens.offsets, ids, len(patterns))
         windows = np.maximum(tokens.lengths - order + 1, 0) if self.per_window else tokens.lengths
         return Family("n-gram", patterns, raw, pooling_weight(windows, self.pooling), np.array([[coefficient]]),
                       window=order)
@@ -73,7 +74,7 @@ class Lags:
     def everywhere(self) -> sparse.csr_array:
         """Occurrences of every token at any place; sparse (n, d)."""
         ids, patterns = self.found
-        return count_matrix(self.tokens.text_of_token, ids, (len(self.tokens), len(patterns)))
+        return count_texts(self.tokens.offsets, ids, len(patterns))
 
     def family(self, lag: int, coefficient: float) -> Family:
         """Family `token at lag l` of one lag."""

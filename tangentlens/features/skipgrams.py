@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tangentlens.features.bag import known_patterns
-from tangentlens.features.counting import count_matrix
+from tangentlens.features.counting import Ids, count_texts
 from tangentlens.features.family import Array, Family, Features
 from tangentlens.features.patterns import Patterns, occurrences
 from tangentlens.features.windows import Windows, pooling_weight
@@ -29,12 +29,12 @@ class Skipgrams:
         ids, patterns = self._patterns(tuple(place - places[0] for place in places))
         pattern = windows.at(places[0], ids)
         if len(groups) == 1:
-            column = pattern.astype(np.int64)
+            column: Ids = pattern
         else:
             column = (windows.present - (windows.size - len(groups) + 1)) * np.int64(len(patterns))
             column += pattern
             column[pattern < 0] = -1
-        raw = count_matrix(windows.text, column, (len(windows.tokens), len(groups) * len(patterns)))
+        raw = count_texts(windows.offsets, column, len(groups) * len(patterns))
         weight = pooling_weight(windows.per_text, self.pooling)
         single = len(places) == 1
         return Family("token@offset" if single else "skip-gram", patterns, raw, weight, coefficients, groups,

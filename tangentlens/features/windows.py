@@ -35,6 +35,11 @@ class Windows:
         return positions[positions + self.size <= ends]
 
     @cached_property
+    def offsets(self) -> NDArray[np.int64]:
+        """Where the windows of every text begin among all windows; shape (n + 1,)."""
+        return np.concatenate([[0], np.cumsum(self.per_text)])
+
+    @cached_property
     def text(self) -> NDArray[np.int64]:
         text = self.tokens.text_of_token
         return text if self.padding == "same" else text[self.start]

@@ -17,8 +17,8 @@ from tangentlens.data.suspects import COMPANION, Lists, kinds_of
 from tangentlens.data.tokens import UNKNOWN, Tokens
 from tangentlens.kernels.architecture import Architecture, describe
 from tangentlens.learning.losses import encode
+from tangentlens.predictions.leading import leading
 from tangentlens.predictions.questions import least_length
-from tangentlens.predictions.scores import crossing, score_paths
 from tangentlens.predictions.shortcuts import LEAST, Pulls, by_class, margin, pulls
 from tangentlens.predictions.trajectory import Trajectory
 
@@ -158,13 +158,14 @@ def _pattern_flags(found: Pulls, trajectory: Trajectory, ground: Ground, record:
     sources = _few(found, ground)
     few = (sources != "") & (found.weight >= 1) & (2 * inside > every)
     rows = []
-    for j in np.flatnonzero((one_class | alone | few | forbidden) & (forbidden | ~allowed)).tolist():
+    chosen = np.flatnonzero((one_class | alone | few | forbidden) & (forbidden | ~allowed))
+    for j, column in zip(chosen.tolist(), leading(found, chosen, trajectory, record), strict=True):
         rule, reason = _rule(bool(forbidden[j]), bool(one_class[j]), bool(few[j]), named[j], kinds[j], sources[j])
         name = ground.classes[found.toward[j]]
         sure = max(0.0, 2 * float(pure.low[j]) - 1) if rule in ("one class", "pattern") else 1.0
         evidence = (f"{inside[j]} of {every[j]} texts with it are {name} (purity at least {100 * pure.low[j]:.0f} %); "
                     f"without it {found.decided[j]} decisions turn")
-        family, feature, score, half = _column(found, j, trajectory, record)
+        family, feature, score, half = column
         rows.append({"family": family, "feature": feature, "class": name, "reason": reason,
                      "score": float(found.weight[j]) * sure, "evidence": evidence, "rule": rule, "cue": cues[j],
                      "decided": int(found.decided[j]), "texts": int(every[j]), "in_class": int(inside[j]),
@@ -232,24 +233,6 @@ def _few(found: Pulls, ground: Ground) -> NDArray[Any]:
         for j in np.flatnonzero(distinct <= FEW * expected).tolist():
             result[j] = f"only {distinct[j]} {words}, of {texts[j]} texts"
     return result
-
-
-def _column(found: Pulls, j: int, trajectory: Trajectory, record: int) -> tuple[str, str, float, float | None]:
-    """Of a pattern's columns the one with the largest score × occurrences: family, name, score, half step."""
-    best: tuple[float, int, int, int] = (-1.0, 0, 0, 0)
-    for place, (family, numbers, scores) in enumerate(zip(found.families, found.columns, found.scores, strict=True)):
-        if numbers[j] < 0:
-            continue
-        columns = numbers[j] + np.arange(len(family.groups)) * len(family)
-        output = 0 if scores.shape[1] == 1 else int(found.toward[j])
-        size = np.abs(scores[columns, output]) * np.asarray(family.occurrences[:, columns].sum(axis=0)).ravel()
-        best = max(best, (float(size.max()), place, int(columns[size.argmax()]), output), key=lambda one: one[0])
-    _, place, column, output = best
-    family, score = found.families[place], found.scores[place][column]
-    paths = score_paths(family, trajectory.dynamics, np.array([column]))[:record + 1, 0, output]
-    half = float(crossing(paths[None], score[output:output + 1], trajectory.steps[:record + 1])[0])
-    name = family.names_of(np.array([column % len(family)]))[0]
-    return (family.labels()[column // len(family)], str(name), float(score[output]), None if np.isnan(half) else half)
 
 
 def _without_repeats(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

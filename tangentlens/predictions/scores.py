@@ -69,12 +69,12 @@ def table_of(family: Family, dynamics: Dynamics, scores: Array, total: NDArray[A
 def score_paths(family: Family, dynamics: Dynamics, columns: NDArray[np.int64]) -> Array:
     """Label scores of some columns at every record; shape (T, len(columns), c)."""
     size, records = len(family), len(dynamics.duals)
-    counts = sparse.csc_array(family.counts)
     result = np.zeros((records, len(columns), dynamics.duals.shape[2]))
     stacked = _stacked(dynamics, records)
     group, pattern = np.divmod(columns, size)
-    for other in range(len(family.groups)):
-        pushed = (counts[:, other * size + pattern].T @ stacked).reshape(len(columns), records, -1)
+    every = (np.arange(len(family.groups))[:, None] * size + pattern).ravel()
+    pushes = family.counts_of(every).T @ stacked
+    for other, pushed in enumerate(pushes.reshape(len(family.groups), len(columns), records, -1)):
         result += np.moveaxis(family.coefficients[group, other][:, None, None] * pushed, 1, 0)
     return result if family.scale is None else result * family.scale[columns][:, None]
 

@@ -52,6 +52,13 @@ def test_the_map_is_the_kernel_on_any_texts(name, tokens, other):
 
 
 @every_sparse
+def test_some_columns_of_the_counts(architecture):
+    for family in architecture.features(tokens_of(ALL)).families:
+        chosen = np.array([family.columns - 1, 0, family.columns // 2, 0])
+        np.testing.assert_array_equal(family.counts_of(chosen).toarray(), family.counts.toarray()[:, chosen])
+
+
+@every_sparse
 def test_features_of_a_slice_are_the_slice_of_the_features(architecture):
     tokens = tokens_of(ALL)
     features = architecture.features(tokens)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hostile import HOSTILE
 
+import tangentlens as tl
 from tangentlens.errors import OutputError
 from tangentlens.report import document, page, spectra, wording
 from tangentlens.report.content import Report
@@ -109,3 +110,13 @@ def test_a_full_disk_leaves_the_old_page(two_classes: Report, tmp_path: Path, mo
 
 def test_long_texts_stay_whole(two_classes: Report) -> None:
     assert HOSTILE[11] in page.render(two_classes)
+
+
+def test_the_list_of_shortcuts_says_how_many_texts_rest_on_each() -> None:
+    texts = [f"red blue {'§ ' if i % 2 else ''}slow {'fast' if i % 3 else 'old'}" for i in range(120)]
+    found = tl.audit(tl.read_texts(texts, [str(i % 2) for i in range(120)]), [tl.MLP()])
+    row = found.flags.row(0, named=True)
+    table = page.render(found.content).split('<table class="flags">')[1].split("</table>")[0]
+    assert "Texts that rest on it" in table
+    assert f'<td class="n">{row["score"]:.1f}</td>' in table
+    assert row["score"] != row["label_score"]
