@@ -9,6 +9,7 @@ from tangentlens.data import (
     Contexts,
     Corpus,
     Negations,
+    Scan,
     Texts,
     Tokens,
     Vocabulary,
@@ -16,6 +17,7 @@ from tangentlens.data import (
     negations,
     read_corpus,
     read_texts,
+    scan_texts,
     small_reviews,
     split,
     tokenize,
@@ -35,11 +37,13 @@ from tangentlens.kernels import (
     trends,
 )
 from tangentlens.languages import language
-from tangentlens.learning import Batches
+from tangentlens.learning import Batches, PartitionedFeatures
+from tangentlens.partitioning import partition
 from tangentlens.predictions import (
     Explanation,
     FirstOrder,
     LanguageModel,
+    PartitionedTrajectory,
     Trajectory,
     at_first_order,
     bias_sources,
@@ -78,6 +82,9 @@ __all__ = [
     "LinearRNN",
     "MatrixVector",
     "Negations",
+    "PartitionedFeatures",
+    "PartitionedTrajectory",
+    "Scan",
     "SelfAttention",
     "Texts",
     "TokenRates",
@@ -100,12 +107,14 @@ __all__ = [
     "load",
     "movie_reviews",
     "negations",
+    "partition",
     "perplexities",
     "prior_variance",
     "read_corpus",
     "read_texts",
     "relearned",
     "responses",
+    "scan_texts",
     "small_reviews",
     "spectra",
     "spectrum_page",

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,25 +41,6 @@ def status_of(arguments: list[str]) -> int:
     with pytest.raises(SystemExit) as stop:
         cli.main(arguments)
     return int(stop.value.code or 0)
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
-    """Mounts file systems with room for so many bytes; skips where that is not allowed."""
-    mounted: list[Path] = []
-
-    def mount(size: int) -> Path:
-        place = tmp_path / f"disk{len(mounted)}"
-        place.mkdir()
-        mounting = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)]
-        if subprocess.run(mounting, check=False, capture_output=True).returncode:
-            pytest.skip("cannot mount a file system here")
-        mounted.append(place)
-        return place
-
-    yield mount
-    for place in mounted:
-        subprocess.run(["umount", place], check=True)
 
 
 @pytest.fixture(scope="module")

@@ -63,9 +63,15 @@ def _unpacked(data: bytes, name: str) -> bytes:
         raise DataError(f"{name} is packed with gzip, but damaged or cut off; make or download it again") from error
 
 
-def _contents(path: Path, name: str) -> bytes:
+def check_file(path: Path) -> None:
+    """Raises DataError, with a remedy, unless there is such a file that can be opened."""
+    _contents(path, plain(path), most=1)
+
+
+def _contents(path: Path, name: str, most: int = -1) -> bytes:
     try:
-        return path.read_bytes()
+        with open(path, "rb") as file:
+            return file.read(most)
     except FileNotFoundError as error:
         raise DataError(f"{name}: there is no such file; {_similar(path)}") from error
     except IsADirectoryError as error:

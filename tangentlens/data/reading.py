@@ -59,11 +59,27 @@ def read_texts(source: Any, labels: Any = None, *, text: str = "text", label: st
     >>> read_texts(["good", "not good"], ["yes", "no"]).classes
     ('no', 'yes')
     """
-    _check_options(on_bad_row, separator, quote)
+    check_options(on_bad_row, separator, quote)
     skip = on_bad_row == "skip"
     table = _table(source, labels, text=text, label=label, text_b=text_b,
                    read=lambda path: read_table(path, quote=quote, encoding=encoding, lenient=skip))
-    label = label if table.labelled else None
+    asked = Columns(text, label if table.labelled else None, text_b, skip, separator)
+    return texts_of(table, asked, source_column=source_column)
+
+
+class Columns(NamedTuple):
+    """Which columns of a table hold what, and whether bad rows are left out; see `read_texts`."""
+
+    text: str = "text"
+    label: str | None = "label"
+    text_b: str | None = None
+    skip: bool = False
+    separator: str = SEPARATOR
+
+
+def texts_of(table: Table, asked: Columns, *, source_column: str | None = None, part: bool = False) -> Texts:
+    """The texts and labels of a table; a `part` of a larger one may hold a single class. Raises DataError."""
+    text, label, text_b, skip, separator = asked
     texts = [_column(table, name) for name in (text, text_b) if name is not None]
     values = None if label is None else _column(table, label)
     faults = [] if table.broken is None else [_Fault(table.broken, table.why)]
@@ -73,13 +89,14 @@ def read_texts(source: Any, labels: Any = None, *, text: str = "text", label: st
     good = _good_rows(table, faults, skip=skip, rows=len(texts[0]))
     kept = [[column[row] for row in good] for column in texts]
     joined = kept[0] if text_b is None else [f"{a} {separator} {b}" for a, b in zip(*kept, strict=True)]
-    array = None if values is None else _label_array([values[row] for row in good], table)
+    array = None if values is None else _label_array([values[row] for row in good], table, part=part)
     origin = None if source_column is None else _column(table, source_column)
     sources = None if origin is None else tuple(str(origin[row]) for row in good)
     return Texts(tuple(joined), array, table.name, len(texts[0]) - len(good), separator, sources)
 
 
-def _check_options(on_bad_row: str, separator: str, quote: str | None) -> None:
+def check_options(on_bad_row: str, separator: str, quote: str | None) -> None:
+    """Raises OptionError for impossible values of these arguments of `read_texts`."""
     if on_bad_row not in ("error", "skip"):
         raise OptionError(f'on_bad_row is "error" or "skip", not {shown(on_bad_row)}')
     if not isinstance(separator, str) or not separator or re.search(r"\s", separator):
@@ -157,10 +174,10 @@ def _good_rows(table: Table, faults: list[_Fault], *, skip: bool, rows: int) -> 
     return good
 
 
-def _label_array(values: list[Any], table: Table) -> NDArray[Any]:
+def _label_array(values: list[Any], table: Table, *, part: bool = False) -> NDArray[Any]:
     """The labels as an array of one type; shape (n,)."""
     different = set(values)
-    if len(different) < 2:
+    if len(different) < 2 and not part:
         raise DataError(f"{table.name} has only one class, {shown(values[0])}; at least two are needed{UNLABELLED}")
     if not table.typed and all(map(_WHOLE_NUMBER.fullmatch, different)):
         return np.array(list(map(int, values)))

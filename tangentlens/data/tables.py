@@ -161,9 +161,11 @@ def _separator_advice(header: list[str], delimiter: str) -> str:
     return f"; only one column was found, and it contains {kind}: if they separate the columns, {remedy}"
 
 
-def from_json_lines(text: str, name: str) -> Table:
-    """The table of a file with one JSON object on each line; blank lines are left out."""
-    lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line and not line.isspace()]
+def from_json_lines(text: str, name: str, first: int = 1) -> Table:
+    """The table of a file with one JSON object on each line, or of its lines from number `first` on; blank lines are
+    left out.
+    """
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), first) if line and not line.isspace()]
     if not lines:
         raise DataError(f'{name} is empty; it needs one object such as {{"text": "…", "label": 1}} on each line')
     objects, faults = [], {}

@@ -17,6 +17,8 @@ from tangentlens.features.family import Features
 from tangentlens.learning.dynamics import Dynamics, Recorder
 from tangentlens.learning.galerkin import GalerkinFlow
 from tangentlens.learning.losses import Targets, encode
+from tangentlens.learning.partitioned import PartitionedProduct
+from tangentlens.learning.parts import PartitionedFeatures
 from tangentlens.learning.product import KernelProduct
 
 Array = NDArray[np.float64]
@@ -29,15 +31,23 @@ LONGEST = 1e9  # … or after this many natural units of time
 SETTLED = 1e6  # natural units of time after which time = inf is taken
 
 
-def start(features: Features, labels: Any, loss: str | None, validation: tuple[Features, Any] | None) -> Recorder:
+def start(features: Features | PartitionedFeatures, labels: Any, loss: str | None,
+          validation: tuple[Any, Any] | None) -> Recorder:
     """Checks that features and labels belong together and prepares products with Θ."""
     targets = encode(labels, loss, texts=len(features))
     if validation is None:
-        return Recorder(KernelProduct(features), targets)
+        return Recorder(_product(features, None), targets)
     others, other_labels = validation
     features.check_columns(others)
     held_out = encode(other_labels, targets.loss.name, texts=len(others), classes=targets.classes)
-    return Recorder(KernelProduct(features, others), targets, held_out)
+    return Recorder(_product(features, others), targets, held_out)
+
+
+def _product(features: Any, others: Any) -> KernelProduct:
+    if not isinstance(others, type(features) | None):
+        raise OptionError("held-out texts are in parts where the training texts are: make both with tl.partition")
+    return PartitionedProduct(features, others) if isinstance(features, PartitionedFeatures) else (
+        KernelProduct(features, others))
 
 
 def descend(recorder: Recorder, *, steps: int, learning_rate: float | str, momentum: float = 0.0,

@@ -12,13 +12,14 @@ from tangentlens.predictions.measures import (
     learning_order,
     responses,
 )
+from tangentlens.predictions.partitioned import PartitionedTrajectory
 from tangentlens.predictions.perplexity import perplexities
 from tangentlens.predictions.prior import prior_variance
 from tangentlens.predictions.trajectory import Trajectory, learn
 from tangentlens.predictions.what_if import relearned, what_if
 
 __all__ = [
-    "Explanation", "FirstOrder", "LanguageModel", "LogitParts", "Trajectory", "at_first_order", "bias_sources",
-    "bias_split", "contrary", "first_order", "interaction_share", "interactions", "learn", "learn_next",
+    "Explanation", "FirstOrder", "LanguageModel", "LogitParts", "PartitionedTrajectory", "Trajectory", "at_first_order",
+    "bias_sources", "bias_split", "contrary", "first_order", "interaction_share", "interactions", "learn", "learn_next",
     "learning_order", "perplexities", "prior_variance", "relearned", "responses", "what_if",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -36,9 +37,16 @@ def family_table(family: Family, dynamics: Dynamics, record: int, *, half_steps:
     members = np.zeros((scores.shape[1], len(dynamics.targets.index)), dtype=np.int64)  # (c, n)
     for place, name in enumerate(outputs):
         members[place] = dynamics.targets.index == dynamics.targets.classes.index(name)
-    total, within = raw.sum(axis=0), raw.T @ members.T
-    names, labels = family.names, family.labels()
     half = _half_steps(family, counts, dynamics, record, scores) if half_steps else np.full(scores.shape, np.nan)
+    return table_of(family, dynamics, scores, raw.sum(axis=0), raw.T @ members.T, half)
+
+
+def table_of(family: Family, dynamics: Dynamics, scores: Array, total: NDArray[Any], within: NDArray[Any], half: Array
+             ) -> pl.DataFrame:
+    """The rows of one family from what is known of every column: scores, counts in each class and half steps (columns,
+    c), and counts (columns,).
+    """
+    outputs, names, labels = output_classes(dynamics), family.names, family.labels()
     per_occurrence = scores if family.scale is None else scores * family.scale[:, None]
     base = pl.DataFrame({
         "family": np.repeat(np.arange(len(labels), dtype=np.uint32), len(family)),

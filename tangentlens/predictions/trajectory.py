@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypedDict, Unpack, overload
 
 import numpy as np
 import polars as pl
@@ -17,16 +17,20 @@ from tangentlens.errors import OptionError
 from tangentlens.features.family import Features
 from tangentlens.features.saving import features_from_arrays, features_to_arrays
 from tangentlens.learning.dynamics import Dynamics
+from tangentlens.learning.partitioned import PartitionedProduct
+from tangentlens.learning.parts import PartitionedFeatures
 from tangentlens.learning.solve import Progress, descend, flow, start
+from tangentlens.predictions.course import Course
 from tangentlens.predictions.explaining import Explainer, Explanation
 from tangentlens.predictions.fragments import fragment
-from tangentlens.predictions.scores import output_classes, score_table
+from tangentlens.predictions.partitioned import PartitionedTrajectory
+from tangentlens.predictions.scores import score_table
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Trajectory:
+class Trajectory(Course):
     """What an infinitely wide network has learned at every recorded step: label scores, and decisions as their sums.
 
     Shapes: dynamics.duals (T, n, c); dynamics.steps (T,). A `step` argument is the place of a record: 0 is the start,
@@ -35,31 +39,6 @@ class Trajectory:
 
     features: Features
     dynamics: Dynamics
-
-    @property
-    def steps(self) -> Array:
-        """Steps (descent) or times (flow) of the records; shape (T,)."""
-        return self.dynamics.steps
-
-    @property
-    def duals(self) -> Array:
-        """Dual coefficients a: how much each training text has pushed so far; shape (T, n, c)."""
-        return self.dynamics.duals
-
-    @property
-    def curves(self) -> pl.DataFrame:
-        """Loss and accuracy at every record: step, train_loss, train_accuracy, validation_loss, validation_accuracy."""
-        return self.dynamics.curves
-
-    @property
-    def classes(self) -> tuple[Any, ...]:
-        """The classes in sorted order; with two, the last one is the positive one."""
-        return self.dynamics.targets.classes
-
-    @property
-    def best(self) -> int:
-        """The record with the least validation loss (the last one without validation texts)."""
-        return self.dynamics.best
 
     def label_scores(self, step: int = -1) -> pl.DataFrame:
         """Label scores s = γ Φᵀ a of every feature (theory, eq. 48).
@@ -83,11 +62,6 @@ class Trajectory:
     def predict(self, features: Features, step: int = -1) -> NDArray[Any]:
         """The decided class of every text; shape (n',)."""
         return self.decided(self.decision(features, step))
-
-    def decided(self, decisions: Array) -> NDArray[Any]:
-        """The class that decisions (n', c) name, for every text; shape (n',)."""
-        chosen = np.argmax(decisions, axis=1) if decisions.shape[1] > 1 else (decisions[:, 0] > 0).astype(np.int64)
-        return np.asarray(np.array(self.classes)[chosen])
 
     def explain(self, features: Features, step: int = -1, *, row: int | None = None) -> Explanation:
         """Why one text is decided as it is, down to training texts: γ_r Φ_r(x)_j Φ_r(x_i)_j a_i (theory, eq. 50).
@@ -125,18 +99,6 @@ class Trajectory:
         features = features_from_arrays(about["features"], arrays)
         return cls(features, Dynamics.from_arrays(about["dynamics"], arrays, "dynamics_"))
 
-    @property
-    def outputs(self) -> list[Any]:
-        """The class that each of the c outputs speaks for."""
-        return output_classes(self.dynamics)
-
-    def record(self, step: int) -> int:
-        """The place of a record counted from the start; raises OptionError if there is none."""
-        size = len(self.steps)
-        if not -size <= step < size:
-            raise OptionError(f"there is no record {step}; this trajectory has 0 to {size - 1} (−1: the last)")
-        return step % size
-
     def _repr_html_(self) -> str:
         """For notebooks: how learning goes, and the strongest label scores at the best record."""
         strongest = self.label_scores(self.best).sort(pl.col("score").abs(), descending=True, maintain_order=True)
@@ -150,17 +112,38 @@ class Trajectory:
                 f"{len(self.steps)} records to {clock} {self.steps[-1]:.4g})")
 
 
-def learn(features: Features, labels: Any, loss: str | None = None, *, learning_rate: float | str = "auto",
-          steps: int | None = None, momentum: float = 0.0, time: float | str | None = None,
-          until_loss: float | None = None, record: Iterable[float] | None = None,
-          validation: tuple[Features, Any] | None = None, tolerance: float = 1e-3, initial: str = "zero",
-          progress: Progress | None = None) -> Trajectory:
+class Settings(TypedDict, total=False):
+    """The settings of `learn`."""
+
+    learning_rate: float | str
+    steps: int | None
+    momentum: float
+    time: float | str | None
+    until_loss: float | None
+    record: Iterable[float] | None
+    validation: tuple[Any, Any] | None
+    tolerance: float
+    initial: str
+    progress: Progress | None
+
+
+@overload
+def learn(features: Features, labels: Any, loss: str | None = None, **settings: Unpack[Settings]) -> Trajectory: ...
+@overload
+def learn(features: PartitionedFeatures, labels: Any, loss: str | None = None, **settings: Unpack[Settings]
+          ) -> PartitionedTrajectory: ...
+def learn(features: Features | PartitionedFeatures, labels: Any, loss: str | None = None, *,
+          learning_rate: float | str = "auto", steps: int | None = None, momentum: float = 0.0,
+          time: float | str | None = None, until_loss: float | None = None, record: Iterable[float] | None = None,
+          validation: tuple[Any, Any] | None = None, tolerance: float = 1e-3, initial: str = "zero",
+          progress: Progress | None = None) -> Trajectory | PartitionedTrajectory:
     """Learns from n texts: gradient descent for `steps`, or gradient flow to a `time`.
 
     Descent: a ← a − (η/n) ∂ℓ/∂f(Θ a); flow: da/dt = −(1/n) ∂ℓ/∂f(Θ a); both from a = 0, through sparse products.
 
-    features: of the training texts; labels: one per text, of any sortable type; loss: "logistic" (two classes),
-    "softmax" or "squared" (by default the first or second, by the number of classes).
+    features: of the training texts, or of texts in parts (see `tl.partition`); labels: one per text, of any sortable
+    type; loss: "logistic" (two classes), "softmax" or "squared" (by default the first or second, by the number of
+    classes).
     Descent: learning_rate, a number, or "auto" for half of the critical rate; steps: 1000 by default; momentum (heavy
     ball). Flow: time, a number (inf for the squared loss), or "best" to go through the minimum of the validation loss;
     or until_loss, the training loss to end at; tolerance: relative, of the label scores at the end.
@@ -188,10 +171,15 @@ def learn(features: Features, labels: Any, loss: str | None = None, *, learning_
     recorder = start(features, labels, loss, validation)
     _check_initial(initial, recorder.targets.loss.name)
     if continuous:
-        return Trajectory(features, flow(recorder, time=time, until_loss=until_loss, record=record,
-                                         tolerance=tolerance, progress=progress))
-    return Trajectory(features, descend(recorder, steps=1000 if steps is None else steps, learning_rate=learning_rate,
-                                        momentum=momentum, record=record))
+        dynamics = flow(recorder, time=time, until_loss=until_loss, record=record, tolerance=tolerance,
+                        progress=progress)
+    else:
+        dynamics = descend(recorder, steps=1000 if steps is None else steps, learning_rate=learning_rate,
+                           momentum=momentum, record=record)
+    if isinstance(recorder.product, PartitionedProduct):
+        return PartitionedTrajectory(recorder.product.features, dynamics, recorder.product)
+    assert isinstance(features, Features)
+    return Trajectory(features, dynamics)
 
 
 def _check_initial(initial: str, loss: str) -> None:

@@ -1,0 +1,73 @@
+"""What work on parts will need, foreseen from a few texts; refused, with a remedy, where it will not fit."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tangentlens.data.scanning import FilePart, TextsPart
+from tangentlens.data.vocabularies import merged_vocabulary, tokenised
+from tangentlens.errors import OptionError, OutputError
+from tangentlens.learning.engines import Engine, Here, Workers
+from tangentlens.learning.memory import allowed, gigabytes
+from tangentlens.learning.parts import Cut, Maps, counted
+
+HEAD = 200  # texts that are looked at
+BASE = 3e8  # bytes of a process with the library
+WORKED = 100  # bytes for each stored count of a part while its patterns are counted
+KEPT = 50  # bytes for each stored count in the folder, or in memory
+PER_TEXT = 2 * 8 * 150  # bytes of a basis of 150 vectors and its outputs, for each text and output
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Bytes: for one part while it is worked on, for what is kept of all parts, and while learning."""
+
+    part: float
+    kept: float
+    learning: float
+
+    @classmethod
+    def of(cls, parts: Sequence[FilePart | TextsPart], architecture: Maps, cut: Cut) -> Needs:
+        """From the first texts of the first part; sizes grow with the number of texts."""
+        texts = parts[0].read()[:HEAD]
+        if not len(texts):
+            return cls(BASE, 0.0, BASE)
+        tokens = tokenised(texts, cut.tokenizer, cut.lowercase)
+        stored = len(counted(tokens, merged_vocabulary([tokens], 1), architecture)["data"]) / len(texts)
+        rows = [part.rows for part in parts]
+        return cls(BASE + WORKED * stored * max(rows), KEPT * stored * sum(rows),
+                   BASE + PER_TEXT * sum(rows) + 2 * KEPT * stored * max(rows))
+
+
+def foresee(needs: Needs, engine: Engine, memory: float | None) -> str:
+    """Says what is needed. Raises OptionError where memory will not do, OutputError where the disk will not."""
+    most = max(needs.part, needs.learning)
+    folder = engine.folder if isinstance(engine, Here) else None
+    if isinstance(engine, Here) and folder is None:
+        most += needs.kept
+    room = _worker_memory(engine) if isinstance(engine, Workers) and memory is None else allowed(memory)
+    if most > room:
+        remedy = "parts smaller (part=)" if folder is not None or isinstance(engine, Workers) else (
+            "parts in a folder (folder=)")
+        raise OptionError(f"this needs about {gigabytes(most)} of memory, and {gigabytes(room)} are there; make "
+                          f"{remedy}, or allow more (memory=, in GB)")
+    line = f"about {gigabytes(most)} of memory"
+    if folder is None:
+        return line
+    free = shutil.disk_usage(folder).free + sum(file.stat().st_size for file in folder.glob("*/*"))
+    if needs.kept > free:
+        raise OutputError(f'this needs about {gigabytes(needs.kept)} in "{folder}", and {gigabytes(free)} are free '
+                          "there; give a folder on a larger disk")
+    return f"{line}, {gigabytes(needs.kept)} in the folder"
+
+
+def _worker_memory(engine: Workers) -> float:
+    """The memory of the smallest worker."""
+    try:
+        known = engine.client.scheduler_info(n_workers=-1)
+    except TypeError:  # before distributed 2025.3 it takes no number, and tells of all
+        known = engine.client.scheduler_info()
+    limits = [float(worker["memory_limit"]) for worker in known["workers"].values() if worker.get("memory_limit")]
+    return min(limits, default=float("inf"))
