@@ -13,6 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tangentlens.data.messages import plain, shown
+from tangentlens.data.sorting import distinct
 from tangentlens.data.tokens import Tokens
 from tangentlens.errors import DataError
 
@@ -67,7 +68,7 @@ def _with_companions(kinds: list[str], tokens: Tokens) -> list[str]:
     TOGETHER: such a cue may be either of them.
     """
     known = tokens.ids >= 0
-    pairs = np.unique(tokens.text_of_token[known] * np.int64(len(kinds)) + tokens.ids[known])
+    pairs = distinct(tokens.text_of_token[known] * np.int64(len(kinds)) + tokens.ids[known])
     token, text = pairs % max(len(kinds), 1), pairs // max(len(kinds), 1)
     mark = np.random.default_rng(0).integers(0, 2**64, len(tokens), dtype=np.uint64)
     signature = np.zeros(len(kinds), np.uint64)

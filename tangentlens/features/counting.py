@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from tangentlens.data.sorting import distinct, starts
 from tangentlens.data.threads import parallel, workers
 
 Ints = NDArray[np.int64]
@@ -64,22 +65,15 @@ def _counted(offsets: Ints, column: Ids, bits: int) -> tuple[Ints, Ints, Ints]:
     keys |= column
     keys = keys[column >= 0] if len(column) and column.min() < 0 else keys
     keys.sort()
-    starts = _starts(keys)
-    counts = np.diff(np.append(starts, len(keys)))
-    keys = keys[starts]
+    first = starts(keys)
+    counts = np.diff(np.append(first, len(keys)))
+    keys = keys[first]
     return keys & ((1 << bits) - 1), counts, np.bincount(keys >> bits, minlength=len(offsets) - 1)
 
 
 def _shrunk(values: Ids, used: int) -> Ids:
     """The first `used` values; without the room behind them where there is much of it."""
     return values[:used].copy() if used < len(values) // 2 else values[:used]
-
-
-def _starts(values: NDArray[np.int64]) -> Ints:
-    """Where each run of equal values begins."""
-    if not len(values):
-        return np.empty(0, np.int64)
-    return np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))
 
 
 def ranked(keys: Ints) -> tuple[Ints, NDArray[np.int32]]:
@@ -100,7 +94,7 @@ def ranked(keys: Ints) -> tuple[Ints, NDArray[np.int32]]:
     size = min(BLOCK, 1 << room)
     cuts = list(pairwise([*range(0, len(keys), size), len(keys)]))
     parts = parallel(lambda ends: _ranked_block(keys[slice(*ends)], ids[slice(*ends)], size), cuts)
-    found = _starts_of(np.concatenate([keys[:0], *parts])) if len(parts) != 1 else parts[0]
+    found = distinct(np.concatenate([keys[:0], *parts])) if len(parts) != 1 else parts[0]
     parallel(lambda job: _renumber(job[0], ids[slice(*job[1])], found),
              list(zip(parts, cuts, strict=True)) if len(parts) > 1 else [])
     return found, ids
@@ -118,11 +112,6 @@ def _ranked_block(keys: Ints, ids: NDArray[np.int32], size: int) -> Ints:
     new = np.concatenate([[True], packed[1:] != packed[:-1]])[:len(packed)]
     ids[place] = np.cumsum(new, dtype=np.int32) - 1
     return np.asarray(packed[new])
-
-
-def _starts_of(values: Ints) -> Ints:
-    values.sort()
-    return values[_starts(values)]
 
 
 def _renumber(distinct: Ints, ids: NDArray[np.int32], found: Ints) -> None:

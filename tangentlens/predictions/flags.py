@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from tangentlens.data.duplicates import near_duplicates
+from tangentlens.data.sorting import distinct
 from tangentlens.data.suspects import COMPANION, Lists, kinds_of
 from tangentlens.data.tokens import UNKNOWN, Tokens
+from tangentlens.features.family import Features
 from tangentlens.kernels.architecture import Architecture, describe
 from tangentlens.learning.losses import encode
 from tangentlens.predictions.leading import leading
@@ -226,12 +228,12 @@ def _few(found: Pulls, ground: Ground) -> NDArray[Any]:
         if group is None:
             continue
         size = np.bincount(group)
-        pairs = np.unique(column * len(size) + group[found.present.indices])
-        distinct = np.bincount(pairs // len(size), minlength=len(texts))
+        pairs = distinct(column * len(size) + group[found.present.indices])
+        different = np.bincount(pairs // len(size), minlength=len(texts))
         sizes, how_many = np.unique(size, return_counts=True)
         expected = ((1 - (1 - sizes / len(group)) ** texts[:, None]) * how_many).sum(axis=1)
-        for j in np.flatnonzero(distinct <= FEW * expected).tolist():
-            result[j] = f"only {distinct[j]} {words}, of {texts[j]} texts"
+        for j in np.flatnonzero(different <= FEW * expected).tolist():
+            result[j] = f"only {different[j]} {words}, of {texts[j]} texts"
     return result
 
 
@@ -265,6 +267,8 @@ def position_flags(architecture: Architecture, trajectory: Trajectory, ground: G
     exactly zero for an architecture that cannot tell.
     """
     tokens, rows = ground.tokens, []
+    scores = trajectory.scores(record)
+    learned = _Learned(architecture, trajectory.features, scores, by_class(trajectory.features.pull(scores)))
     filled = tokens.lengths > 2
     for edge, places in (("first", tokens.offsets[:-1]), ("last", tokens.offsets[1:] - 1)):
         at = np.where(filled, tokens.ids[np.clip(places, 0, max(0, len(tokens.ids) - 1))], UNKNOWN)
@@ -279,18 +283,28 @@ def position_flags(architecture: Architecture, trajectory: Trajectory, ground: G
         sure = _discoveries(pure.p, np.ones(len(candidates), bool), ground.level) & (pure.low >= ground.pure)
         for place in np.flatnonzero(sure).tolist():
             token = int(candidates[place])
-            row = _position_flag((architecture, trajectory, record), ground, token, np.flatnonzero(at == token), edge)
+            row = _position_flag(learned, ground, token, np.flatnonzero(at == token), edge)
             if row and row["class"] == ground.classes[toward[token]]:
                 row["score"] *= 2 * float(pure.low[place]) - 1
                 rows.append(row)
     return rows
 
 
-def _position_flag(learned: tuple[Architecture, Trajectory, int], ground: Ground, token: int, holders: Ids, edge: str
+@dataclass(frozen=True, eq=False)
+class _Learned:
+    """Label scores by family, and decisions (n, k) on the training texts."""
+
+    architecture: Architecture
+    features: Features
+    scores: list[Array]
+    decision: Array
+
+
+def _position_flag(learned: _Learned, ground: Ground, token: int, holders: Ids, edge: str
                    ) -> dict[str, Any] | None:
-    architecture, trajectory, record = learned
+    architecture = learned.architecture
     tokens, index = ground.tokens, ground.index
-    elsewhere = np.setdiff1d(np.unique(tokens.text_of_token[tokens.ids == token]), holders)
+    elsewhere = np.setdiff1d(tokens.text_of_token[tokens.ids == token], holders)
     toward = int(np.bincount(index[holders]).argmax())
     there, other = (float(np.mean(index[rows] == toward)) if len(rows) else 1.0 for rows in (holders, elsewhere))
     if len(elsewhere) < LEAST or other > (1 + there) / 2 - 0.1:
@@ -299,10 +313,10 @@ def _position_flag(learned: tuple[Architecture, Trajectory, int], ground: Ground
     probes = np.full((2, length), UNKNOWN)
     probes[0, 0 if edge == "first" else -1] = probes[1, length // 2] = token
     asked = architecture.features(Tokens.from_ids(probes.tolist(), vocabulary=tokens.vocabulary),
-                                  columns=trajectory.features)
-    answers = by_class(trajectory.decision(asked, record))
+                                  columns=learned.features)
+    answers = by_class(asked.pull(learned.scores))
     contrast = answers[0] - answers[1]
-    decision = by_class(trajectory.decision(trajectory.features, record)[holders])
+    decision = learned.decision[holders]
     scale = length / tokens.lengths[holders] if getattr(architecture, "pooling", "mean") == "mean" else 1.0
     chosen = decision.argmax(axis=1)
     ahead = margin(decision, chosen)

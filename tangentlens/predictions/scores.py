@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import sparse
 
+from tangentlens.data.threads import parallel, workers
 from tangentlens.features.family import Family, Features
 from tangentlens.learning.dynamics import Dynamics
 
@@ -80,23 +81,65 @@ def score_paths(family: Family, dynamics: Dynamics, columns: NDArray[np.int64]) 
 
 
 def _half_steps(family: Family, counts: sparse.csr_array, dynamics: Dynamics, record: int, final: Array) -> Array:
-    """First (interpolated) step with the sign and half the size of the score at `record`; shape (columns, c)."""
+    """First (interpolated) step with the sign and half the size of the score at `record`; shape (columns, c).
+
+    A pattern that stands in one text only goes as that text's dual coefficient does, whatever its group.
+    """
     half = np.full(final.shape, np.nan)
     if record < 1:
         return half
-    size, outputs = len(family), final.shape[1]
-    stacked = _stacked(dynamics, record + 1)
-    columns = sparse.csc_array(counts)
-    steps = dynamics.steps[:record + 1]
-    for low, high in _chunks(size, CHUNK // (stacked.shape[1] * len(family.groups))):
-        pushed = np.stack([columns[:, g * size + low:g * size + high].T @ stacked for g in range(len(family.groups))])
-        paths = np.tensordot(family.coefficients, pushed, axes=1)
-        paths = paths.reshape(len(family.groups), high - low, record + 1, -1)
-        for g in range(len(family.groups)):
-            rows = slice(g * size + low, g * size + high)
-            for output in range(outputs):
-                half[rows, output] = crossing(paths[g, :, :, output], final[rows, output], steps)
+    size, groups = len(family), len(family.groups)
+    steps, duals = dynamics.steps[:record + 1], dynamics.duals[:record + 1]
+    pattern = counts.indices % size if groups > 1 else counts.indices
+    entries = np.bincount(pattern, minlength=size)
+    alone = np.flatnonzero(entries[pattern] == 1)
+    owner = np.full(size, -1)
+    owner[pattern[alone]] = np.searchsorted(counts.indptr, alone, side="right") - 1
+    alone = np.flatnonzero(owner >= 0)
+    for output in range(final.shape[1]):
+        of_text = crossing(duals[:, :, output].T, duals[-1, :, output], steps)[owner[alone]]
+        for group in range(groups):
+            column = group * size + alone
+            half[column, output] = np.where(final[column, output] != 0, of_text, np.nan)
+    shared = np.flatnonzero(entries > 1)
+    _half_steps_of(shared, half, family, counts, (dynamics, record, final))
     return half
+
+
+def _half_steps_of(patterns: NDArray[np.int64], half: Array, family: Family, counts: sparse.csr_array,
+                   learned: tuple[Dynamics, int, Array]) -> None:
+    """Writes the half steps of some patterns."""
+    dynamics, record, final = learned
+    size, groups = len(family), len(family.groups)
+    stacked = _stacked(dynamics, record + 1)
+    every = (np.arange(groups)[:, None] * size + patterns).ravel()
+    number = np.full(family.columns, -1, np.int32)
+    number[every] = np.arange(len(every))
+    at = number[counts.indices]
+    kept = at >= 0
+    ends = np.concatenate([[0], np.cumsum(kept)])[counts.indptr]
+    columns = sparse.csc_array(sparse.csr_array((counts.data[kept], at[kept], ends),
+                                                shape=(counts.shape[0], len(every))))
+
+    def write(part: tuple[int, int]) -> None:
+        low, high = part
+        pushed = np.stack([_some(columns, g * len(patterns) + low, g * len(patterns) + high).T @ stacked
+                           for g in range(groups)])
+        paths = pushed * family.coefficient if groups == 1 else np.tensordot(family.coefficients, pushed, axes=1)
+        paths = paths.reshape(groups, high - low, record + 1, -1)
+        for g in range(groups):
+            rows = g * size + patterns[low:high]
+            for output in range(final.shape[1]):
+                half[rows, output] = crossing(paths[g, :, :, output], final[rows, output], dynamics.steps[:record + 1])
+
+    parallel(write, list(_chunks(len(patterns), CHUNK // (stacked.shape[1] * groups * workers()))))
+
+
+def _some(matrix: sparse.csc_array, low: int, high: int) -> sparse.csc_array:
+    """Some neighbouring columns, on the same memory."""
+    first, last = matrix.indptr[low], matrix.indptr[high]
+    part = (matrix.data[first:last], matrix.indices[first:last], matrix.indptr[low:high + 1] - first)
+    return sparse.csc_array(part, shape=(matrix.shape[0], high - low))
 
 
 def crossing(paths: Array, final: Array, steps: Array) -> Array:

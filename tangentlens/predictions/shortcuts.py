@@ -86,7 +86,7 @@ def _pulls(families: list[Family], scores: list[Array], decision: Array, least: 
     number = np.full(d, -1)
     number[keep] = np.arange(len(keep))
     places = [np.where(place >= 0, number[place], -1) for place in places]
-    added = _added(families, scores, raw, places, (text, column, len(keep)))
+    added = _added(families, scores, raw, places, present)
     chosen = decision.argmax(axis=1)
     ahead = margin(decision, chosen)[text]
     behind = margin(decision[text] - added, chosen[text])
@@ -116,30 +116,30 @@ def _united(patterns: list[Patterns]) -> tuple[Ids, list[Ids]]:
 
 
 def _folded(counts: sparse.csr_array, place: Ids, size: int) -> sparse.csr_array:
-    """Counts (n, G d') with the groups of a family added up, in the columns that `place` says."""
-    n = counts.shape[0]
-    rows = np.repeat(np.arange(n), np.diff(counts.indptr))
-    columns = place[counts.indices % len(place)]
+    """Where counts (n, G d') are, the groups of a family added up, in the columns that `place` says."""
+    return _placed(counts, place, np.ones(counts.nnz), size)
+
+
+def _placed(counts: sparse.csr_array, place: Ids, values: Array, size: int) -> sparse.csr_array:
+    """Values (nnz,) at the entries of counts (n, G d'), in the columns that `place` says; groups add up."""
+    columns = place[counts.indices % len(place) if counts.shape[1] > len(place) else counts.indices]
     good = (columns >= 0) & (counts.data > 0)
-    return sparse.csr_array((np.ones(int(good.sum())), (rows[good], columns[good])), shape=(n, size))
+    ends = np.concatenate([[0], np.cumsum(good)])[counts.indptr]
+    placed = sparse.csr_array((values[good], columns[good], ends), shape=(counts.shape[0], size))
+    placed.sum_duplicates()
+    return placed
 
 
 def _added(families: list[Family], scores: list[Array], raw: list[sparse.csr_array], places: list[Ids],
-           entries: tuple[Ids, Ids, int]) -> Array:
-    """What the patterns add to every class, for given (text, pattern) entries, sorted by pattern; (entries, k)."""
-    text, column, _ = entries
-    n = len(families[0].weight)
-    key = column * n + text
-    total = np.zeros((len(key), scores[0].shape[1]))
+           present: sparse.csc_array) -> Array:
+    """What the patterns add to every class, at the entries of `present` (n, d) in its order; (entries, k)."""
+    number = np.arange(1, present.nnz + 1, dtype=np.float64)
+    entry = sparse.csr_array(sparse.csc_array((number, present.indices, present.indptr), shape=present.shape))
+    total = np.zeros((present.nnz, scores[0].shape[1]))
     for family, score, counts, place in zip(families, scores, raw, places, strict=True):
         pooled = family.pooled(counts)
-        rows = np.repeat(np.arange(n), np.diff(pooled.indptr))
-        target = place[pooled.indices % len(place)]
-        good = np.flatnonzero(target >= 0)
-        at = np.searchsorted(key, target[good] * n + rows[good])
-        at = np.minimum(at, len(key) - 1)
-        hit = key[at] == target[good] * n + rows[good]
-        at, good = at[hit], good[hit]
+        at = entry.multiply(_folded(counts, place, present.shape[1]).sign()).data.astype(np.int64) - 1
         for output in range(total.shape[1]):
-            total[:, output] += np.bincount(at, pooled.data[good] * score[pooled.indices[good], output], len(key))
+            values = pooled.data * score[pooled.indices, output]
+            total[at, output] += _placed(counts, place, values, present.shape[1]).data
     return by_class(total)

@@ -69,6 +69,23 @@ def by_hand(duals, steps):
     return tl.Trajectory(features, Dynamics("step", steps, steps, duals, curves, encode([0, 1], None, texts=2), 0))
 
 
+@every_sparse
+def test_half_steps_are_read_off_the_scores_of_every_record(architecture):
+    tokens = tokens_of(ALL)
+    trajectory = tl.learn(architecture.features(tokens), labels_of(tokens, 3), steps=25, record=range(26))
+    steps = trajectory.steps
+    paths = np.stack([np.concatenate(trajectory.scores(step)) for step in range(len(steps))])  # (T, columns, c)
+    for place, name in enumerate(trajectory.outputs):
+        found = trajectory.label_scores().filter(pl.col("class") == name)["half_step"].to_list()
+        for path, half in zip(paths[:, :, place].T, found, strict=True):
+            if half is None:
+                assert path[-1] == 0
+                continue
+            share = np.interp(half, steps, path) / path[-1]
+            assert share == pytest.approx(0.5, abs=1e-7)
+            assert (path[steps < half] / path[-1] < 0.5 + 1e-7).all()
+
+
 def test_half_steps_by_hand():
     #           token 0 rises 0 1 3 4 (half of 4 between 1 and 3); token 1 stays at 0
     trajectory = by_hand([[0, 0], [1, 0], [3, 0], [4, 0]], [0, 10, 30, 70])

@@ -110,3 +110,14 @@ def test_a_page_without_room_says_what_it_leaves_out() -> None:
     none = live.payload(100)
     assert (none["architectures"], none["left_out"], none["total"]) == ([], ["MLP", "CNN"], len(tokens.ids))
     assert "ids" not in none
+
+
+def test_the_page_of_data_too_large_for_it_says_so(browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+                                                   ) -> None:
+    monkeypatch.setattr(Live.payload, "__defaults__", (100,))
+    tl.audit(tl.small_reviews(60), [tl.MLP()]).report(tmp_path / "audit.html")
+    visit(browser, tmp_path / "audit.html")
+    assert not browser.find_elements("id", "asking")
+    assert "Not live on this page: MLP" in browser.find_element("id", "try").text
+    assert browser.find_elements("css selector", "#features tbody tr")
+    assert_nothing_ran_or_loaded(browser)
