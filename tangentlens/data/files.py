@@ -70,7 +70,7 @@ def check_file(path: Path) -> None:
 
 def _contents(path: Path, name: str, most: int = -1) -> bytes:
     try:
-        with open(path, "rb") as file:
+        with path.open("rb") as file:
             return file.read(most)
     except FileNotFoundError as error:
         raise DataError(f"{name}: there is no such file; {_similar(path)}") from error

@@ -217,7 +217,7 @@ def test_bad_paths(write, tmp_path, monkeypatch):
     assert "Parquet" in refusal(write(b"PAR1 nonsense PAR1", "a.parquet"))
     assert "cannot be read" in refusal("a\0b.csv")
     assert "cannot be read" in refusal("a" * 5000 + ".csv")
-    monkeypatch.setattr("pathlib.Path.read_bytes", lambda self: (_ for _ in ()).throw(PermissionError(13, "denied")))
+    monkeypatch.setattr("pathlib.Path.open", lambda *_: (_ for _ in ()).throw(PermissionError(13, "denied")))
     assert "may not be read" in refusal(path)
 
 
