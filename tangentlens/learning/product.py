@@ -131,13 +131,13 @@ def _nested(lags: list[list[Family]]) -> list[sparse.csr_array]:
     """Ψ for the lags 0, 1, … of texts and extra texts: the nearly empty D_l = Φ_l − Φ_{l+1}, the tokens with exactly l
     after them, coupled by C[a, b] = Σ_{l ≤ a, b} γ_l.
     """
-    parts = [_stacked(_at_lag(family, lag) for family in same) for lag, same in enumerate(lags[:-1])]
+    parts = [_stacked(at_lag(family, lag) for family in same) for lag, same in enumerate(lags[:-1])]
     parts.append(_stacked(family.counts for family in lags[-1]))
     gamma = np.cumsum([same[0].coefficient for same in lags])
     return _uncoupled(parts, np.minimum.outer(gamma, gamma))
 
 
-def _at_lag(family: Family, lag: int) -> sparse.csr_array:
+def at_lag(family: Family, lag: int) -> sparse.csr_array:
     """Pooled counts of the tokens that have exactly `lag` after them."""
     assert family.ends is not None
     ended = count_matrix(np.arange(len(family.ends)), family.ends[:, lag].astype(np.int64), family.stored.shape)

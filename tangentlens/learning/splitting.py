@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from tangentlens.features.counting import count_matrix
 from tangentlens.features.family import Family, Features
+from tangentlens.learning.product import at_lag
 
 Array = NDArray[np.float64]
 ROUNDING = 1e-14  # an entry below this share of the largest is the rounding of a difference
@@ -58,7 +58,8 @@ def blocks_of(features: Features, split: Split) -> list[sparse.csr_array]:
     """The blocks Ψ_b (n, patterns) of one shape."""
     if split.lagged:
         *before, (last, _) = split.members
-        parts = [_at_lag(features.families[number]) for number, _ in before] + [features.families[last].counts]
+        parts = [at_lag(family, family.first) for family in (features.families[number] for number, _ in before)]
+        parts.append(features.families[last].counts)
     else:
         parts = [part for number in dict.fromkeys(number for number, _ in split.members)
                  for part in _by_group(features.families[number])]
@@ -70,13 +71,6 @@ def _by_group(family: Family) -> list[sparse.csr_array]:
     if len(family.groups) == 1:
         return [counts]
     return [counts[:, group * size:(group + 1) * size] for group in range(len(family.groups))]
-
-
-def _at_lag(family: Family) -> sparse.csr_array:
-    """Pooled counts of the tokens that have exactly as many tokens after them as the lag says."""
-    assert family.ends is not None
-    rows = np.arange(len(family.weight))
-    return family.pooled(count_matrix(rows, family.ends[:, family.first].astype(np.int64), family.stored.shape))
 
 
 def _mixed(parts: list[sparse.csr_array], row: Array) -> sparse.csr_array:
