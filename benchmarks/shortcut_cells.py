@@ -15,7 +15,8 @@ from benchmarks.planting import CUES, Planted, plant_length
 from benchmarks.rivals import RIVALS, counted, rankings
 from tangentlens.data import split
 from tangentlens.kernels import Architecture, describe
-from tangentlens.predictions.flags import Ground, flags
+from tangentlens.predictions.flags import flags
+from tangentlens.predictions.ground import Ground
 
 READS = {  # which cues an architecture can read
     tl.MLP(): ("token", "mark"), tl.CNN(): ("token", "mark", "bigram", "position"),

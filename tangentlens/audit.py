@@ -27,7 +27,8 @@ from tangentlens.errors import DataError, OptionError, nearest
 from tangentlens.kernels import CNN, MLP, Architecture, SelfAttention, describe
 from tangentlens.kernels.comparing import distinct
 from tangentlens.predictions import Explanation, FirstOrder, LanguageModel, Trajectory, learn
-from tangentlens.predictions.flags import Ground, compared_flags, flags, together
+from tangentlens.predictions.flags import compared_flags, flags, together
+from tangentlens.predictions.ground import Ground
 from tangentlens.predictions.strongest import Strongest, strongest
 from tangentlens.report import ArchitectureAnswer, Report, VerifiedAnswer, write_page
 from tangentlens.report.answers import answer, glance

@@ -12,7 +12,7 @@ import tangentlens as tl
 from tangentlens.errors import DataError, OptionError
 from tangentlens.predictions.evidence import FREQUENT, Evidence
 from tangentlens.predictions.questions import least_length, predicted
-from tangentlens.predictions.scores import family_table
+from tangentlens.predictions.scores import score_tables
 from tangentlens.report import compared
 from tangentlens.report.compared import Learned, accuracy_table, weighted_median
 from tangentlens.report.comparison import compared_table
@@ -81,8 +81,9 @@ def test_figures_are_those_of_their_definitions(architecture, classes):
 def test_half_times_are_medians_over_label_scores(architecture):
     net = learned(architecture, 3)
     parts = {}
-    for family in net.trajectory.features.families:
-        table = family_table(family, net.trajectory.dynamics, net.trajectory.record(-1))
+    features, dynamics = net.trajectory.features, net.trajectory.dynamics
+    tables = score_tables(features, dynamics, net.trajectory.record(-1))
+    for family, table in zip(features.families, tables, strict=True):
         for row in table.rows(named=True):
             weight = abs(row["score"]) * row["count"]
             if row["half_step"] is not None and row["count"]:

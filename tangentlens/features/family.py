@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from tangentlens.errors import ShapeError
+from tangentlens.features import lags
 from tangentlens.features.counting import count_matrix
 from tangentlens.features.patterns import Patterns, escaped
 
@@ -86,17 +87,20 @@ class Family:
     def counts_of(self, columns: NDArray[np.int64]) -> sparse.csr_array:
         """Some columns of the counts, (n, len(columns)), without pooling the others."""
         wanted, place = np.unique(columns, return_inverse=True)
-        raw = self.occurrences
         number = np.full(self.columns, -1, np.int32)
         number[wanted] = np.arange(len(wanted))
-        at = number[raw.indices]
-        here = np.flatnonzero(at >= 0)
-        rows = np.searchsorted(raw.indptr, here, side="right") - 1
+        rows, found, data = self.entries(number >= 0)
+        chosen = sparse.csr_array((data, (rows, number[found])), shape=(len(self.weight), len(wanted)))
+        return sparse.csr_array(sparse.csc_array(chosen)[:, place])
+
+    def entries(self, wanted: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.int32], Array]:
+        """The counts Φ in wanted columns, `wanted` (G d,): texts, columns and values of the entries, in their order."""
+        raw = self.occurrences
+        here = np.flatnonzero(wanted[raw.indices])
+        columns = raw.indices[here]
+        rows = np.repeat(np.arange(raw.shape[0], dtype=np.int32), np.diff(raw.indptr))[here]
         data = raw.data[here] * self.weight[rows] if self.values is None else self.values[here]
-        if self.scale is not None:
-            data = data * self.scale[raw.indices[here]]
-        found = sparse.csr_array((data, (rows, at[here])), shape=(raw.shape[0], len(wanted)))
-        return sparse.csr_array(sparse.csc_array(found)[:, place])
+        return rows, columns, data if self.scale is None else data * self.scale[columns]
 
     def pooled(self, occurrences: sparse.csr_array) -> sparse.csr_array:
         """The same as `counts`, from `occurrences`."""
@@ -177,11 +181,20 @@ class Features:
 
     def push(self, duals: ArrayLike) -> list[Array]:
         """Label scores s_r = γ_r Φ_rᵀ a of every family for dual coefficients a (n, c); arrays (columns, c)."""
-        return [family.score(family.counts.T @ np.asarray(duals)) for family in self.families]
+        found: list[Array] = []
+        for run in lags.runs(self.families):
+            families = [self.families[number] for number in run]
+            found += lags.pushed(families, np.asarray(duals)) if len(run) > 1 else (
+                [families[0].score(families[0].counts.T @ np.asarray(duals))])
+        return found
 
     def pull(self, scores: Sequence[Array]) -> Array:
         """Decisions Σ_r Φ_r s_r (n, c) from label scores by family."""
-        return np.asarray(sum(family.counts @ score for family, score in zip(self.families, scores, strict=True)))
+        total: Array | int = 0
+        for run in lags.runs(self.families):
+            families, theirs = [self.families[number] for number in run], [scores[number] for number in run]
+            total = total + (lags.pulled(families, theirs) if len(run) > 1 else families[0].counts @ theirs[0])
+        return np.asarray(total)
 
     def kernel(self, other: Features | None = None) -> Array:
         """The kernel Σ_r γ_r Φ_r Φ_r'ᵀ as a dense matrix (n, n'). `other` must have the same columns."""

@@ -15,7 +15,7 @@ from tangentlens.features.patterns import escaped, frequent_patterns, names_of
 from tangentlens.kernels.architecture import Architecture, check_count, check_number
 from tangentlens.kernels.attention import SelfAttention
 from tangentlens.predictions.questions import Questions, answers_of, least_length, share_of_joints
-from tangentlens.predictions.scores import family_table
+from tangentlens.predictions.scores import score_tables
 from tangentlens.predictions.trajectory import Trajectory
 
 Array = NDArray[np.float64]
@@ -202,9 +202,10 @@ def learning_order(trajectory: Trajectory, *, step: int = -1) -> pl.DataFrame:
     size, weighted by |score| × count; features: how many scores these are, those of 0 left out. Families of one name
     and order (the offsets of a CNN, the sizes of its windows) are taken together, and so are outputs.
     """
-    rows = []
-    for family in trajectory.features.families:
-        table = family_table(family, trajectory.dynamics, trajectory.record(step)).drop_nulls("half_step")
+    rows, features = [], trajectory.features
+    tables = score_tables(features, trajectory.dynamics, trajectory.record(step))
+    for family, table in zip(features.families, tables, strict=True):
+        table = table.drop_nulls("half_step")
         rows.append(table.select(pl.lit(family.name).alias("family"), pl.lit(family.order).alias("order"), "half_step",
                                  (pl.col("score").abs() * pl.col("count")).alias("weight")))
     found = pl.concat(rows).filter(pl.col("weight") > 0).sort("half_step")

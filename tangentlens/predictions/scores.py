@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from tangentlens.data.threads import parallel, workers
+from tangentlens.features import lags
 from tangentlens.features.family import Family, Features
 from tangentlens.learning.dynamics import Dynamics
 
@@ -26,7 +27,18 @@ def output_classes(dynamics: Dynamics) -> list[object]:
 
 def score_table(features: Features, dynamics: Dynamics, record: int, *, half_steps: bool = True) -> pl.DataFrame:
     """One row for every feature column and output, in the order of the columns; see Trajectory.label_scores."""
-    return pl.concat([family_table(family, dynamics, record, half_steps=half_steps) for family in features.families])
+    return pl.concat(score_tables(features, dynamics, record, half_steps=half_steps))
+
+
+def score_tables(features: Features, dynamics: Dynamics, record: int, *, half_steps: bool = True
+                 ) -> Iterator[pl.DataFrame]:
+    """The rows of every family, in order."""
+    for run in lags.runs(features.families):
+        families = [features.families[number] for number in run]
+        if len(run) > 1:
+            yield from _lag_tables(families, dynamics, record, half_steps)
+        else:
+            yield family_table(families[0], dynamics, record, half_steps=half_steps)
 
 
 def family_table(family: Family, dynamics: Dynamics, record: int, *, half_steps: bool = True) -> pl.DataFrame:
@@ -34,12 +46,33 @@ def family_table(family: Family, dynamics: Dynamics, record: int, *, half_steps:
     raw = family.occurrences
     counts = family.pooled(raw)
     scores = family.score(counts.T @ dynamics.duals[record])  # (columns, c)
-    outputs = output_classes(dynamics)
-    members = np.zeros((scores.shape[1], len(dynamics.targets.index)), dtype=np.int64)  # (c, n)
-    for place, name in enumerate(outputs):
-        members[place] = dynamics.targets.index == dynamics.targets.classes.index(name)
     half = _half_steps(family, counts, dynamics, record, scores) if half_steps else np.full(scores.shape, np.nan)
-    return table_of(family, dynamics, scores, raw.sum(axis=0), raw.T @ members.T, half)
+    return table_of(family, dynamics, scores, raw.sum(axis=0), raw.T @ _members(dynamics), half)
+
+
+def _members(dynamics: Dynamics) -> NDArray[np.int64]:
+    """Which texts are of the class of each output; (n, c)."""
+    classes = dynamics.targets.classes
+    return np.column_stack([dynamics.targets.index == classes.index(name) for name in output_classes(dynamics)]
+                           ).astype(np.int64)
+
+
+def _lag_tables(families: list[Family], dynamics: Dynamics, record: int, half_steps: bool) -> list[pl.DataFrame]:
+    """The rows of the families of several lags, whose sums go from lag to lag."""
+    c, steps = dynamics.duals.shape[2], dynamics.steps[:record + 1]
+    first = 0 if half_steps and record else record
+    weighted = families[0].weight[:, None] * _stacked(dynamics, record + 1)[:, first * c:]
+    vectors = np.hstack([np.ones((len(weighted), 1)), _members(dynamics), weighted])
+    tables = []
+    for family, sums in zip(families[::-1], lags.occurring(families, vectors), strict=True):
+        paths = family.score(sums[:, 1 + c:])
+        scores = np.where(sums[:, :1] > 0, paths[:, -c:], 0.0)
+        half = np.full(scores.shape, np.nan)
+        there = np.flatnonzero(sums[:, 0] > 0)
+        for output in range(c) if first == 0 and record else ():
+            half[there, output] = crossing(paths[there, output::c], scores[there, output], steps)
+        tables.append(table_of(family, dynamics, scores, sums[:, 0], sums[:, 1:1 + c], half))
+    return tables[::-1]
 
 
 def table_of(family: Family, dynamics: Dynamics, scores: Array, total: NDArray[Any], within: NDArray[Any], half: Array

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from tangentlens.data.threads import parallel
 from tangentlens.features.family import Family
+from tangentlens.features.lags import entries, runs
 from tangentlens.features.patterns import Patterns
 from tangentlens.predictions.trajectory import Trajectory
 
@@ -40,19 +41,35 @@ class Pulls:
     scores: tuple[Array, ...]
 
 
-def pulls(trajectory: Trajectory, *, step: int = -1, least: int = LEAST) -> Iterator[Pulls]:
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """Label scores by family at one record, and decisions on the training texts: (n, k), one column for every class."""
+
+    trajectory: Trajectory
+    record: int
+    scores: list[Array]
+    decision: Array
+
+    @classmethod
+    def at(cls, trajectory: Trajectory, step: int = -1) -> Learned:
+        """Computes both."""
+        record = trajectory.record(step)
+        scores = trajectory.scores(record)
+        return cls(trajectory, record, scores, by_class(trajectory.features.pull(scores)))
+
+
+def pulls(learned: Learned, *, least: int = LEAST) -> list[Pulls]:
     """For every shape of pattern, single tokens first: those that `least` training texts hold, and what they do."""
-    scores = trajectory.scores(step)
-    decision = by_class(trajectory.features.pull(scores))
+    families = learned.trajectory.features.families
     shapes: dict[tuple[int, ...], list[int]] = {}
-    for number, family in enumerate(trajectory.features.families):
+    for number, family in enumerate(families):
         if family.patterns is not None:
             shapes.setdefault(family.patterns.shape, []).append(number)
-    for shape in sorted(shapes, key=lambda steps: (len(steps), steps)):
-        families = [trajectory.features.families[number] for number in shapes[shape]]
-        found = _pulls(families, [scores[number] for number in shapes[shape]], decision, least)
-        if found is not None:
-            yield found
+    ordered = [shapes[shape] for shape in sorted(shapes, key=lambda steps: (len(steps), steps))]
+    found = parallel(lambda numbers: _pulls([families[number] for number in numbers],
+                                            [learned.scores[number] for number in numbers], learned.decision, least),
+                     ordered)
+    return [one for one in found if one is not None]
 
 
 def by_class(decision: Array) -> Array:
@@ -62,6 +79,9 @@ def by_class(decision: Array) -> Array:
 
 def margin(decision: Array, chosen: Ids) -> Array:
     """By how much the chosen class is ahead of the best other one; decisions (n, k), chosen (n,)."""
+    if decision.shape[1] == 2:
+        ahead: Array = decision[:, 1] - decision[:, 0]
+        return np.where(chosen == 1, ahead, -ahead)
     rows = np.arange(len(decision))
     others = decision.copy()
     others[rows, chosen] = -np.inf
@@ -70,41 +90,86 @@ def margin(decision: Array, chosen: Ids) -> Array:
 
 def _pulls(families: list[Family], scores: list[Array], decision: Array, least: int) -> Pulls | None:
     tokens, places = _united([family.patterns for family in families if family.patterns is not None])
-    raw = [family.occurrences for family in families]
-    n, d = len(decision), len(tokens)
-    every = sparse.csr_array((n, d), dtype=np.float64)
-    for counts, place in zip(raw, places, strict=True):
-        every = every + _folded(counts, place, d)
-    every.data[:] = 1
-    keep = np.flatnonzero(np.asarray(every.sum(axis=0)).ravel() >= least)
-    if not len(keep):
+    number = _numbered(_bound(families, places, len(tokens)) >= least)
+    rows, columns, values = _entries(families, scores, [number[place] for place in places])
+    added, present = _summed(rows, columns, values, (len(decision), int(number.max(initial=-1)) + 1))
+    texts = np.diff(present.indptr)
+    if not np.any(texts >= least):
         return None
-    present = sparse.csc_array(every[:, keep])
-    present.sort_indices()
-    text = present.indices.astype(np.int64)
-    column = np.repeat(np.arange(len(keep)), np.diff(present.indptr))
-    number = np.full(d, -1)
-    number[keep] = np.arange(len(keep))
-    places = [np.where(place >= 0, number[place], -1) for place in places]
-    added = _added(families, scores, raw, places, present)
-    chosen = decision.argmax(axis=1)
-    ahead = margin(decision, chosen)[text]
-    behind = margin(decision[text] - added, chosen[text])
-    rests = np.divide(ahead - behind, ahead, out=np.zeros(len(text)), where=ahead > 0)
-    texts = np.bincount(column, minlength=len(keep))
-    summed: Array = np.column_stack([np.bincount(column, weights=part, minlength=len(keep)) for part in added.T])
-    mean: Array = summed / texts[:, None]
-    toward: Ids = mean.argmax(axis=1).astype(np.int64)
-    helps = chosen[text] == toward[column]
-    weight: Array = np.asarray(np.bincount(column, np.where(helps, np.clip(rests, 0, 1), 0.0), len(keep)), np.float64)
-    decided = np.bincount(column, weights=helps & (rests >= 1), minlength=len(keep)).astype(np.int64)
+    again = _numbered(texts >= least)
+    entry = np.repeat(texts >= least, texts)
+    text, added = present.indices[entry], added[entry]
+    texts = texts[texts >= least]
+    indptr = np.concatenate([[0], np.cumsum(texts)]).astype(present.indices.dtype)
+    present = sparse.csc_array((np.ones(len(text)), text, indptr), shape=(len(decision), len(texts)))
+    number[number >= 0] = again[number[number >= 0]]
     inverse = []
     for family, place in zip(families, places, strict=True):
-        mine = np.full(len(keep), -1)
-        patterns = place[:len(family)]
+        mine = np.full(len(texts), -1)
+        patterns = number[place[:len(family)]]
         mine[patterns[patterns >= 0]] = np.flatnonzero(patterns >= 0)
         inverse.append(mine)
-    return Pulls(tokens[keep], present, mean, toward, weight, decided, tuple(families), tuple(inverse), tuple(scores))
+    effects = _effects(present, by_class(added), decision)
+    return Pulls(tokens[number >= 0], present, *effects, tuple(families), tuple(inverse), tuple(scores))
+
+
+def _effects(present: sparse.csc_array, added: Array, decision: Array) -> tuple[Array, Ids, Array, Ids]:
+    """mean, toward, weight and decided of `Pulls` from what every entry of `present` adds, (entries, k)."""
+    text, texts = present.indices, np.diff(present.indptr)
+    size = len(texts)
+    column = np.repeat(np.arange(size), texts)
+    chosen = decision.argmax(axis=1)
+    ahead = margin(decision, chosen)[text]
+    rests = ahead - margin(decision[text] - added, chosen[text])
+    np.divide(rests, ahead, out=rests, where=ahead > 0)
+    rests[ahead <= 0] = 0.0
+    mean: Array = np.column_stack([np.bincount(column, weights=part, minlength=size) for part in added.T])
+    mean /= texts[:, None]
+    toward: Ids = mean.argmax(axis=1).astype(np.int64)
+    rests[chosen[text] != toward[column]] = 0.0
+    weight: Array = np.asarray(np.bincount(column, np.clip(rests, 0, 1), size), np.float64)
+    return mean, toward, weight, np.bincount(column, weights=rests >= 1, minlength=size).astype(np.int64)
+
+
+def _numbered(chosen: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """0, 1, … for what is chosen, −1 for the rest."""
+    return np.where(chosen, np.cumsum(chosen) - 1, -1).astype(np.int32)
+
+
+def _bound(families: list[Family], places: list[Ids], size: int) -> Ids:
+    """How many texts hold each pattern at most; the families of several lags share their counts."""
+    total = np.zeros(size, np.int64)
+    for run in runs(families):
+        family = families[run[0]]
+        entries = np.bincount(family.stored.indices, minlength=family.columns)
+        total[places[run[0]]] += entries.reshape(len(family.groups), -1).sum(axis=0)
+    return total
+
+
+def _entries(families: list[Family], scores: list[Array], numbers: list[NDArray[np.int32]]
+             ) -> tuple[NDArray[np.int32], NDArray[np.int32], Array]:
+    """What the patterns of number ≥ 0 add to decisions: texts (e,), their numbers (e,) and values (e, c)."""
+    pieces = []
+    for run in runs(families):
+        family, number = families[run[0]], np.tile(numbers[run[0]], len(families[run[0]].groups))
+        if len(run) > 1:
+            found = list(entries([families[place] for place in run], [scores[place] for place in run]))
+        else:
+            rows, columns, values = family.entries(number >= 0)
+            found = [(rows, columns, values[:, None] * scores[run[0]][columns])]
+        for rows, columns, shares in found:
+            kept = number[columns] >= 0
+            pieces.append((rows, number[columns], shares) if kept.all() else (
+                (rows[kept], number[columns[kept]], shares[kept])))
+    rows, columns, shares = (np.concatenate(parts) for parts in zip(*pieces, strict=True))
+    return rows, columns, shares
+
+
+def _summed(rows: NDArray[np.int32], columns: NDArray[np.int32], values: Array, shape: tuple[int, int]
+            ) -> tuple[Array, sparse.csc_array]:
+    """Values (e, c) of the same text and column added up, (entries, c), and where they stand, in columns."""
+    parts = [sparse.coo_array((one, (rows, columns)), shape=shape).tocsc() for one in np.ascontiguousarray(values.T)]
+    return np.column_stack([part.data for part in parts]), sparse.csc_array(parts[0])
 
 
 def _united(patterns: list[Patterns]) -> tuple[Ids, list[Ids]]:
@@ -113,33 +178,3 @@ def _united(patterns: list[Patterns]) -> tuple[Ids, list[Ids]]:
         return patterns[0].tokens(), [np.arange(len(patterns[0]))] * len(patterns)
     tokens, number = np.unique(np.concatenate([one.tokens() for one in patterns]), axis=0, return_inverse=True)
     return tokens, np.split(number.ravel(), np.cumsum([len(one) for one in patterns])[:-1])
-
-
-def _folded(counts: sparse.csr_array, place: Ids, size: int) -> sparse.csr_array:
-    """Where counts (n, G d') are, the groups of a family added up, in the columns that `place` says."""
-    return _placed(counts, place, np.ones(counts.nnz), size)
-
-
-def _placed(counts: sparse.csr_array, place: Ids, values: Array, size: int) -> sparse.csr_array:
-    """Values (nnz,) at the entries of counts (n, G d'), in the columns that `place` says; groups add up."""
-    columns = place[counts.indices % len(place) if counts.shape[1] > len(place) else counts.indices]
-    good = (columns >= 0) & (counts.data > 0)
-    ends = np.concatenate([[0], np.cumsum(good)])[counts.indptr]
-    placed = sparse.csr_array((values[good], columns[good], ends), shape=(counts.shape[0], size))
-    placed.sum_duplicates()
-    return placed
-
-
-def _added(families: list[Family], scores: list[Array], raw: list[sparse.csr_array], places: list[Ids],
-           present: sparse.csc_array) -> Array:
-    """What the patterns add to every class, at the entries of `present` (n, d) in its order; (entries, k)."""
-    number = np.arange(1, present.nnz + 1, dtype=np.float64)
-    entry = sparse.csr_array(sparse.csc_array((number, present.indices, present.indptr), shape=present.shape))
-    total = np.zeros((present.nnz, scores[0].shape[1]))
-    for family, score, counts, place in zip(families, scores, raw, places, strict=True):
-        pooled = family.pooled(counts)
-        at = entry.multiply(_folded(counts, place, present.shape[1]).sign()).data.astype(np.int64) - 1
-        for output in range(total.shape[1]):
-            values = pooled.data * score[pooled.indices, output]
-            total[at, output] += _placed(counts, place, values, present.shape[1]).data
-    return by_class(total)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from tangentlens.predictions.scores import family_table, score_paths
+from tangentlens.predictions.scores import score_paths, score_tables
 from tangentlens.predictions.trajectory import Trajectory
 
 PER_ORDER = (5, 60, 30, 20)  # bias, tokens, pairs, longer: rows shown per class
@@ -32,8 +32,9 @@ def strongest(trajectory: Trajectory, *, step: int = -1) -> Strongest:
     """Label scores at a record, the strongest features among them, and their paths up to the end."""
     record = trajectory.record(step)
     tables, extremes = [], []
-    for block, family in enumerate(trajectory.features.families):
-        table = family_table(family, trajectory.dynamics, record).with_row_index("column")
+    for block, table in enumerate(score_tables(trajectory.features, trajectory.dynamics, record)):
+        family = trajectory.features.families[block]
+        table = table.with_row_index("column")
         table = table.filter(pl.col("count") > 0)
         extremes.append(_extremes(table, trajectory).with_columns(
             pl.col("column") % family.columns, order=pl.lit(family.order), block=pl.lit(block)))

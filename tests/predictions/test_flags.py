@@ -14,8 +14,9 @@ from tangentlens.data.duplicates import near_duplicates
 from tangentlens.data.suspects import Lists, kinds_of
 from tangentlens.errors import DataError, OptionError
 from tangentlens.kernels import Architecture
-from tangentlens.predictions.flags import Ground, flags, purity
-from tangentlens.predictions.shortcuts import by_class, margin, pulls
+from tangentlens.predictions.flags import flags
+from tangentlens.predictions.ground import Ground, purity
+from tangentlens.predictions.shortcuts import Learned, by_class, margin, pulls
 from tangentlens.report.flagged import RULES, against, failing, flags_table
 
 WORDS = np.array("red blue slow fast old new tall wide cold warm".split())  # noqa: SIM905
@@ -49,7 +50,7 @@ def test_pulls_against_decisions_without_the_columns(architecture: Architecture)
     tokens, labels = random_texts(30, size=6, lengths=(3, 9))
     trajectory = tl.learn(architecture.features(tokens), labels, time=20.0)
     decision = by_class(trajectory.decision(trajectory.features))
-    for pulled in pulls(trajectory, least=3):
+    for pulled in pulls(Learned.at(trajectory), least=3):
         for j in range(0, len(pulled.toward), 7):
             gone = [score.copy() for score in trajectory.scores()]
             for number, family in enumerate(trajectory.features.families):
