@@ -45,8 +45,8 @@ NOTES = (
 
 
 def stored_bytes(product: KernelProduct) -> int:
-    """Bytes of the sparse matrices that one product reads."""
-    return sum(part.nbytes for block in (*product.forward, *product.backward)
+    """Bytes of the sparse matrix that one product reads, twice: for Zᵀ a and for Z u."""
+    return sum(part.nbytes for block in (*product.lanes, *product.lanes)
                for part in (block.data, block.indices, block.indptr))
 
 

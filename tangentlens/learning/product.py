@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,8 @@ from tangentlens.features.counting import count_matrix
 from tangentlens.features.family import Family, Features
 
 Array = NDArray[np.float64]
-FREQUENT = 16, 256  # texts that hold a column: from where on it is placed before rarer ones
-SMALL = 200_000  # stored counts below which one thread is faster than two
+LANES = 16  # runs of columns that are multiplied side by side; results do not depend on the number of processors
+LANE = 2**17  # stored counts of a lane, at least
 
 
 @dataclass
@@ -29,6 +30,9 @@ class KernelProduct:
     at several offsets, nearly equal columns, are rotated to their mean and their (sparse) differences: Θ stays the
     same, to rounding, with far fewer stored counts.
 
+    Z is stored once, by columns: Zᵀ a reads each of them, Z u adds each of them up, and both gather and scatter in
+    vectors as short as there are texts, which stay in the cache. Columns are ordered by their number of entries.
+
     `extra` texts (validation) take part as rows: a product with duals of the n training texts then gives outputs on
     n + n' rows, training texts first. `products` counts products with Θ, one for each column of the right-hand side;
     one product = Z and Zᵀ together.
@@ -37,28 +41,18 @@ class KernelProduct:
     features: Features
     extra: Features | None = None
     products: int = 0
-    forward: list[sparse.csr_array] = field(init=False, repr=False)  # row blocks of Z, (n, d')
-    backward: list[sparse.csr_array] = field(init=False, repr=False)  # row blocks of Zᵀ, (d', n)
-    own: Array = field(init=False, repr=False)  # (n,)
+    lanes: list[sparse.csr_array] = field(init=False, repr=False)  # runs of rows of Zᵀ, (some, n + n')
+    own: Array = field(init=False, repr=False)  # (n + n',)
 
     def __post_init__(self) -> None:
         self.own = np.zeros(self.rows)
-        stacked = self._shared()
-        self.forward = _row_blocks(stacked)
-        self.backward = _row_blocks(sparse.csr_array(stacked[:len(self.features)].T))
-
-    def _shared(self) -> sparse.csr_array:
-        """Z; what stands in one text only is added to `own`."""
-        n = self.rows
         blocks, shared = _rotated(self.features, self.extra)[::-1], []
         while blocks:
-            block = blocks.pop()
-            entries = np.bincount(block.indices, minlength=block.shape[1])
-            rare = entries[block.indices] == 1
-            rows = np.repeat(np.arange(n), np.diff(block.indptr))
-            self.own += np.bincount(rows[rare], weights=block.data[rare] ** 2, minlength=n)
-            shared.append(_columns(block, ~rare, rows, entries))
-        return sparse.csr_array(sparse.hstack(shared, format="csr")) if shared else sparse.csr_array((n, 0))
+            wave = [blocks.pop() for _ in range(min(workers(), len(blocks)))]
+            for columns, alone in parallel(_by_columns, wave):
+                self.own += alone
+                shared.append(columns)
+        self.lanes = _lanes(shared)
 
     @property
     def rows(self) -> int:
@@ -68,14 +62,16 @@ class KernelProduct:
     @property
     def nnz(self) -> int:
         """Stored counts in Z."""
-        return sum(block.nnz for block in self.forward)
+        return sum(lane.nnz for lane in self.lanes)
 
     def __matmul__(self, duals: Array) -> Array:
         """Θ a for a of shape (n,) or (n, c); the result has one row for every training and extra text."""
         self.products += 1 if duals.ndim == 1 else duals.shape[1]
-        n = len(self.features)
-        pulled = _multiply(self.forward, _multiply(self.backward, np.ascontiguousarray(duals)))
-        pulled[:n] += (self.own[:n] if duals.ndim == 1 else self.own[:n, None]) * duals
+        padded = np.zeros((self.rows, *duals.shape[1:]))
+        padded[:len(duals)] = duals
+        pulled = padded * (self.own if duals.ndim == 1 else self.own[:, None])
+        for part in parallel(lambda lane: lane.T @ (lane @ padded), self.lanes):
+            pulled += part
         return pulled
 
     def largest_eigenvalue(self) -> float:
@@ -95,24 +91,33 @@ def _rotated(features: Features, extra: Features | None) -> list[sparse.csr_arra
     alike: dict[tuple[tuple[int, ...], str], list[sparse.csr_array]] = {}
     lags: list[list[Family]] = []
     blocks: list[sparse.csr_array] = []
+    ordinary: list[list[Family]] = []
     for same in zip(features.families, *([extra.families] if extra else []), strict=True):
-        family, size = same[0], len(same[0])
-        if family.ends is not None:
-            lags.append(list(same))
-            continue
-        counts = _stacked(family.counts for family in same)
-        if family.style == "lag":
-            blocks.append(sparse.csr_array(counts * np.sqrt(family.coefficient)))
-            continue
-        parts = [counts[:, g * size:(g + 1) * size] for g in range(len(family.groups))] if size < counts.shape[1] else (
-            [counts])
-        full, *rest = _uncoupled(parts, family.coefficients)
+        (lags if same[0].ends is not None else ordinary).append(list(same))
+    for (family, *_), (full, *rest) in zip(ordinary, parallel(_of_family, ordinary), strict=True):
         shape = family.patterns.shape if family.patterns is not None else ()
-        alike.setdefault((shape, family.style), []).append(full)
+        if family.style == "lag":
+            blocks.append(full)
+        else:
+            alike.setdefault((shape, family.style), []).append(full)
         blocks += rest
-    for group in alike.values():
-        blocks += _helmert(group)
+    for group in parallel(_helmert, alike.values()):
+        blocks += group
     return blocks + (_nested(lags) if lags else [])
+
+
+def _of_family(same: list[Family]) -> list[sparse.csr_array]:
+    """The blocks of one family, of the training texts and the extra ones; that of the full window first."""
+    family, size = same[0], len(same[0])
+    counts = _stacked(family.counts for family in same)
+    if len(family.groups) == 1:
+        return [_scaled(counts, np.sqrt(family.coefficient))]
+    return _uncoupled([counts[:, g * size:(g + 1) * size] for g in range(len(family.groups))], family.coefficients)
+
+
+def _scaled(matrix: sparse.csr_array, factor: float) -> sparse.csr_array:
+    """The matrix times a number, on the same indices."""
+    return sparse.csr_array((matrix.data * factor, matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
 def _uncoupled(parts: list[sparse.csr_array], coefficients: Array) -> list[sparse.csr_array]:
@@ -121,9 +126,9 @@ def _uncoupled(parts: list[sparse.csr_array], coefficients: Array) -> list[spars
     parts = parts[::-1]
     blocks = []
     for e in range(len(parts)):
-        small_first = reversed(range(e, len(parts)))
-        scaled = (parts[g] * factor[g, e] for g in small_first if factor[g, e] and parts[g].nnz)
-        blocks.append(sum(scaled, start=sparse.csr_array(parts[0].shape)))
+        small_first = [g for g in reversed(range(e, len(parts))) if factor[g, e] and parts[g].nnz]
+        scaled = [_scaled(parts[g], factor[g, e]) for g in small_first]
+        blocks.append(sum(scaled[1:], start=scaled[0]) if scaled else sparse.csr_array(parts[0].shape))
     return [blocks[0], *(block for block in blocks[1:] if block.nnz)]
 
 
@@ -164,38 +169,38 @@ def _cholesky(matrix: Array) -> Array:
 
 def _helmert(blocks: list[sparse.csr_array]) -> list[sparse.csr_array]:
     """An orthogonal rotation of blocks of one shape: their scaled sum first, then differences that are nearly empty."""
+    if len(blocks) == 1:
+        return blocks
     result = []
     total = blocks[0]
     for count, block in enumerate(blocks[1:], start=1):
-        difference = sparse.csr_array((total - block * count) / np.sqrt(count * (count + 1)))
+        difference = _scaled(total - _scaled(block, count), 1 / np.sqrt(count * (count + 1)))
         difference.data[np.abs(difference.data) <= 1e-15] = 0.0
         difference.eliminate_zeros()
         result.append(difference)
         total = total + block
-    return [sparse.csr_array(total / np.sqrt(len(blocks))), *result]
+    return [_scaled(total, 1 / np.sqrt(len(blocks))), *result]
 
 
-def _columns(block: sparse.csr_array, keep: NDArray[np.bool_], rows: NDArray[np.int64], entries: NDArray[np.int64]
-             ) -> sparse.csr_array:
-    """The kept entries, in the columns with several; columns with many come first, so that they stay in the cache."""
-    n = block.shape[0]
-    levels = [(entries >= low) & (entries < high) for low, high in pairwise((2, *FREQUENT, len(rows) + 1))][::-1]
-    number, used = np.empty(len(entries), np.int32), 0
-    for level in levels:
-        size = np.count_nonzero(level)
-        number[level] = np.arange(used, used + size)
-        used += int(size)
-    kept = number[block.indices[keep]]
-    indptr = np.concatenate([[0], np.cumsum(np.bincount(rows[keep], minlength=n))])
-    index = np.int32 if len(kept) < np.iinfo(np.int32).max else np.int64
-    return sparse.csr_array((block.data[keep], kept, indptr.astype(index)), shape=(n, used))
+def _by_columns(block: sparse.csr_array) -> tuple[sparse.csr_array, NDArray[Any]]:
+    """The columns with several entries, as rows, those with many first; and Σ z² over the other columns, by text."""
+    columns = block.tocsc()
+    entries = np.diff(columns.indptr)
+    single = columns.indptr[:-1][entries == 1]
+    alone = np.bincount(columns.indices[single], weights=columns.data[single] ** 2, minlength=block.shape[0])
+    order = np.argsort(-entries, kind="stable")[:np.count_nonzero(entries > 1)]
+    rows = sparse.csr_array((columns.data, columns.indices, columns.indptr), shape=block.shape[::-1])
+    return sparse.csr_array(rows[order]), alone
 
 
-def _row_blocks(matrix: sparse.csr_array) -> list[sparse.csr_array]:
-    """The matrix cut into as many runs of rows as there are processors, with about equally many entries each."""
-    runs = workers() if matrix.nnz >= SMALL else 1
-    cuts = np.searchsorted(matrix.indptr, np.linspace(0, matrix.nnz, runs + 1)[1:-1])
-    return [_rows(matrix, low, high) for low, high in pairwise([0, *map(int, cuts), matrix.shape[0]])]
+def _lanes(blocks: list[sparse.csr_array]) -> list[sparse.csr_array]:
+    """The blocks cut into runs of rows of at most about a sixteenth of all entries."""
+    size = max(LANE, sum(block.nnz for block in blocks) // LANES)
+    lanes = []
+    for block in blocks:
+        cuts = np.searchsorted(block.indptr, np.linspace(0, block.nnz, max(1, round(block.nnz / size)) + 1)[1:-1])
+        lanes += [_rows(block, low, high) for low, high in pairwise([0, *map(int, cuts), block.shape[0]])]
+    return [lane for lane in lanes if lane.nnz]
 
 
 def _rows(matrix: sparse.csr_array, low: int, high: int) -> sparse.csr_array:
@@ -203,16 +208,3 @@ def _rows(matrix: sparse.csr_array, low: int, high: int) -> sparse.csr_array:
     first, last = matrix.indptr[low], matrix.indptr[high]
     part = (matrix.data[first:last], matrix.indices[first:last], matrix.indptr[low:high + 1] - first)
     return sparse.csr_array(part, shape=(high - low, matrix.shape[1]))
-
-
-def _multiply(blocks: list[sparse.csr_array], vector: Array) -> Array:
-    if len(blocks) == 1:
-        return np.asarray(blocks[0] @ vector)
-    ends = np.cumsum([0, *(block.shape[0] for block in blocks)])
-    result = np.empty((ends[-1], *vector.shape[1:]))
-
-    def multiply(place: int) -> None:
-        result[ends[place]:ends[place + 1]] = blocks[place] @ vector
-
-    parallel(multiply, range(len(blocks)))
-    return result
