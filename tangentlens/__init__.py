@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import Any
 
-from tangentlens.audit import Audit, audit, load
+from tangentlens.audit import audit
 from tangentlens.comparing import compare
 from tangentlens.data import (
     Contexts,
@@ -38,6 +38,7 @@ from tangentlens.kernels import (
 )
 from tangentlens.languages import language
 from tangentlens.learning import Batches, PartitionedFeatures
+from tangentlens.outcome import Audit, load
 from tangentlens.partitioning import partition
 from tangentlens.predictions import (
     Explanation,

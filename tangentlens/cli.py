@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from tangentlens import __version__
-from tangentlens.audit import Audit, audit
+from tangentlens.audit import audit
 from tangentlens.comparing import compare
 from tangentlens.data import Texts, movie_reviews, read_corpus, read_texts, small_reviews
 from tangentlens.explaining import Question
@@ -28,6 +28,7 @@ from tangentlens.options import (
     reading_options,
     training_options,
 )
+from tangentlens.outcome import Audit
 from tangentlens.program import Terminal, printing, run, warnings_as_lines
 from tangentlens.report import print_comparison, print_report, print_spectra, spectrum_page
 from tangentlens.report.files import staged

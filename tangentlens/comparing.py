@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from tangentlens.audit import Audit, Progress, audited, choose
+from tangentlens.audit import Progress, audited, choose
 from tangentlens.data import Texts
 from tangentlens.kernels import ARCHITECTURES, Architecture, describe
+from tangentlens.outcome import Audit
 from tangentlens.predictions import evidence
 from tangentlens.predictions.evidence import Evidence
 from tangentlens.report.compared import Learned, compared, with_leads

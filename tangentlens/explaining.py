@@ -11,11 +11,12 @@ import numpy as np
 import polars as pl
 from rich.console import Console
 
-from tangentlens.audit import DEFAULT_ARCHITECTURES, Audit, audit, load
+from tangentlens.audit import DEFAULT_ARCHITECTURES, audit
 from tangentlens.data import Texts, tokenize
 from tangentlens.errors import DataError, OptionError
 from tangentlens.kernels import ARCHITECTURES, Architecture, describe
 from tangentlens.kernels.parsing import parse_architecture
+from tangentlens.outcome import Audit, load
 from tangentlens.predictions import Explanation, what_if
 from tangentlens.report.explained import print_explanation, print_what_if
 

@@ -15,10 +15,11 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from tangentlens.audit import Audit, Settings, choose
+from tangentlens.audit import Settings, choose
 from tangentlens.data import Texts
 from tangentlens.errors import OptionError, TangentLensError
 from tangentlens.kernels import Architecture
+from tangentlens.outcome import Audit
 from tangentlens.report.files import explained
 from tangentlens.report.wording import visible
 

@@ -97,7 +97,7 @@ MOMENTS = {
     "tokenising": (AUDIT, "tokenize", 1),
     "learning": (AUDIT, "learn", 2),
     "scores": (AUDIT, "strongest", 2),
-    "page": (AUDIT, "render", 1),
+    "page": (sys.modules["tangentlens.outcome"], "render", 1),
     "parquet": (pl.DataFrame, "write_parquet", 1),
     "first move": (tangentlens.report.files.os, "replace", 2),  # state.npz makes the first call
     "a move in between": (tangentlens.report.files.os, "replace", 4),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from typing import TypeVar
 
@@ -45,9 +45,35 @@ def parallel(function: Callable[[In], Out], items: Iterable[In]) -> list[Out]:
     return list(_pool(os.getpid()).map(function, items))
 
 
-def single_threaded_blas() -> AbstractContextManager[object]:
+class _OneThread:
+    """One limit for all threads that want it: the first to come sets it, the last to go lifts it."""
+
+    def __init__(self) -> None:
+        self.lock, self.users = threading.Lock(), 0
+        self.limit: AbstractContextManager[object] | None = None
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        with self.lock:
+            self.users += 1
+            if self.users == 1:
+                self.limit = threadpool_limits(limits=1, user_api="blas")
+                self.limit.__enter__()
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.users -= 1
+                if not self.users and self.limit is not None:
+                    self.limit.__exit__(None, None, None)
+                    self.limit = None
+
+
+_one_thread = _OneThread()
+
+
+def single_threaded_blas() -> AbstractContextManager[None]:
     """Keeps the linear algebra library from starting threads of its own: beside ours, or on a busy machine, they wait
     for one another and a small problem takes ten times as long.
     """
-    limits: AbstractContextManager[object] = threadpool_limits(limits=1, user_api="blas")
-    return limits
+    return _one_thread()
