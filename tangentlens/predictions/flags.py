@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy import stats
 
 from tangentlens.data.duplicates import near_duplicates
 from tangentlens.data.sorting import distinct
@@ -19,6 +18,7 @@ from tangentlens.data.tokens import UNKNOWN, Tokens
 from tangentlens.features.family import Features
 from tangentlens.kernels.architecture import Architecture, describe
 from tangentlens.learning.losses import encode
+from tangentlens.predictions.chances import at_least, discovery_rates, lowest_share
 from tangentlens.predictions.leading import leading
 from tangentlens.predictions.questions import least_length
 from tangentlens.predictions.shortcuts import LEAST, Pulls, by_class, margin, pulls
@@ -94,10 +94,10 @@ def purity(texts: Ids, inside: Ids, prior: Array) -> Purity:
     >>> found.low.round(2).tolist(), found.p.round(4).tolist()
     ([0.74], [0.001])
     """
-    low = np.where(inside > 0, stats.beta.ppf(0.05, np.maximum(inside, 1), texts - inside + 1), 0.0)
-    odds: Array = low * (1 - prior)
+    low = lowest_share(inside, texts, 0.05)
+    odds = low * (1 - prior)
     return Purity(texts, inside, odds / np.maximum(odds + (1 - low) * prior, 1e-300),
-                  np.asarray(stats.binom.sf(inside - 1, texts, prior)))
+                  at_least(inside, texts, prior))
 
 
 def together(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
@@ -214,7 +214,7 @@ def _kinds(tokens: Ids, cues: list[str], ground: Ground) -> NDArray[Any]:
 def _discoveries(p: Array, suspect: NDArray[np.bool_], level: float) -> NDArray[np.bool_]:
     """Which suspects the procedure of Benjamini and Hochberg keeps at a level."""
     kept = np.zeros(len(p), bool)
-    kept[suspect] = stats.false_discovery_control(p[suspect]) <= level if suspect.any() else False
+    kept[suspect] = discovery_rates(p[suspect]) <= level
     return kept
 
 
