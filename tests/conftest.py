@@ -15,7 +15,7 @@ hypothesis.settings.register_profile("untimed", deadline=None)  # tests say what
 hypothesis.settings.load_profile("untimed")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     """A headless Chromium."""
     from chromium import started
