@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +14,12 @@ import pytest
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # tests say what is right; benchmarks say how fast
 hypothesis.settings.load_profile("untimed")
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests and their modules stay to the end: the garbage collector need not look at them every time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
