@@ -18,8 +18,8 @@ demo:  # needs less than the tests do: no PyTorch
 	$(MAKE) --no-print-directory .venv EXTRAS=demo
 	.venv/bin/tangentlens demo --output demo-output
 
-test: $(INSTALLED)
-	OPENBLAS_NUM_THREADS=1 .venv/bin/pytest -n 2
+test: $(INSTALLED)  # each process takes half of the list, so most modules are set up once
+	OPENBLAS_NUM_THREADS=1 .venv/bin/pytest -n 2 --dist worksteal
 
 check: $(INSTALLED)
 	.venv/bin/ruff check

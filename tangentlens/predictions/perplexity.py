@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 
 from tangentlens.data.contexts import Contexts
 from tangentlens.errors import OptionError, ShapeError
@@ -63,9 +62,7 @@ def _baselines(training: Contexts, validation: Contexts) -> list[tuple[str, Coun
     """Name, model, and what was chosen on the validation contexts."""
     pair, single = Bigram(training).both(validation)
     pair = np.where(np.isnan(pair), single, pair)
-    found = minimize_scalar(lambda weight: -np.log(weight * pair + (1 - weight) * single).mean(),
-                            bounds=(1e-6, 1 - 1e-6), method="bounded")
-    weight = float(found.x)
+    weight = _lowest(lambda weight: -np.log(weight * pair + (1 - weight) * single).mean(), 1e-6, 1 - 1e-6)
     return [("unigram", Unigram(training), None), ("bigram", Bigram(training, weight), weight),
             ("Kneser–Ney 2", KneserNey(training, 2), None), ("Kneser–Ney 3", KneserNey(training, 3), None)]
 
@@ -79,12 +76,18 @@ def _scaled(model: Model, validation: Contexts, test: Contexts) -> tuple[float, 
     low, high = 0.0, unit
     while parts.loss(fitted, learned, 2 * high) < parts.loss(fitted, learned, high) and high < 1e6 * unit:
         high *= 2
-    found = minimize_scalar(lambda scale: parts.loss(fitted, learned, scale), bounds=(low, 2 * high), method="bounded",
-                            options={"xatol": 1e-4 * high})
-    scale, size = float(found.x), max(1, BATCH // len(parts.outputs))
+    scale = _lowest(lambda scale: parts.loss(fitted, learned, scale), low, 2 * high, xatol=1e-4 * high)
+    size = max(1, BATCH // len(parts.outputs))
     losses = [parts.loss(test[start:start + size], parts.learned(test[start:start + size]), scale)
               * len(test[start:start + size]) for start in range(0, len(test), size)]
     return sum(losses) / len(test), scale
+
+
+def _lowest(loss: Callable[[float], float], low: float, high: float, xatol: float = 1e-5) -> float:
+    """Where a function of one number is least between two bounds."""
+    from scipy.optimize import minimize_scalar  # takes a tenth of the time in which the command starts
+
+    return float(minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": xatol}).x)
 
 
 @dataclass(frozen=True, eq=False)

@@ -74,9 +74,9 @@ def asset(name: str) -> str:
 
 
 def _coded(column: pl.Series) -> dict[str, Any]:
-    shown = [wording.visible(value) for value in column]
-    place = {text: code for code, text in enumerate(dict.fromkeys(shown))}
-    return {"levels": list(place), "codes": [place[text] for text in shown]}
+    shown = {value: wording.visible(value) for value in dict.fromkeys(column)}
+    place = {text: code for code, text in enumerate(dict.fromkeys(shown.values()))}
+    return {"levels": list(place), "codes": [place[shown[value]] for value in column]}
 
 
 def _numbers(column: pl.Series) -> list[float | int | bool | None]:

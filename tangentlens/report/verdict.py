@@ -8,8 +8,8 @@ from math import sqrt
 from typing import Any
 
 import polars as pl
-from scipy.stats import binomtest
 
+from tangentlens.predictions.chances import at_least
 from tangentlens.predictions.evidence import LEAST, LEVEL
 from tangentlens.report import summary
 from tangentlens.report.content import ComparedAnswer, Report
@@ -108,7 +108,7 @@ def _beside_majority(report: Report, row: Row) -> list[Piece]:
 def _above(row: Row, share: float) -> bool:
     """Whether chance alone, at this share, would get as many texts right too seldom: an exact binomial tail."""
     hits = round(row["accuracy"] * row["texts"])
-    return bool(binomtest(hits, row["texts"], share, alternative="greater").pvalue < CHANCE / 2)
+    return bool(at_least(hits, row["texts"], share) < CHANCE / 2)
 
 
 def ngrams(report: Report) -> Sentence:
@@ -294,7 +294,7 @@ def certain(only: int, lost: int) -> bool:
     if only <= lost:
         return False
     if only + lost < FEW:
-        return bool(binomtest(only, only + lost).pvalue < CHANCE)
+        return bool(at_least(only, only + lost, 0.5) < CHANCE / 2)
     return only - lost > CERTAIN * sqrt(only + lost)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import unicodedata
 from typing import Any
 
 _CONTROLS = {0: "NUL", 9: "TAB", 10: "LF", 13: "CR", 27: "ESC", 127: "DEL"}
@@ -20,6 +19,8 @@ def visible(text: object) -> str:
     'a⟨LF⟩⟨ESC⟩[31mb⟨U+202E⟩'
     """
     characters = str(text)
+    if characters.isprintable():
+        return characters
     return "".join(_shown(c, characters[max(0, i - 1) : i]) for i, c in enumerate(characters))
 
 
@@ -29,9 +30,7 @@ def _shown(character: str, before: str) -> str:
         return f"⟨{_CONTROLS[code]}⟩"
     if character in _JOINERS and before and not before.isascii():
         return character
-    hidden = unicodedata.category(character) in ("Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp")
-    space = unicodedata.category(character) == "Zs" and character != " "
-    return f"⟨U+{code:04X}⟩" if hidden or space else character
+    return character if character.isprintable() else f"⟨U+{code:04X}⟩"
 
 
 def finite(value: Any) -> float | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import ndtri, stdtrit
 
 from tangentlens.data.storage import read_arrays, write_arrays
 from tangentlens.data.tokens import Tokens
@@ -93,7 +93,7 @@ class Measured:
         left = np.array([replace(self, trained=self.trained[:i] + self.trained[i + 1:]).common_share[record]
                          for i in range(count)])
         error = np.sqrt((count - 1) / count * np.sum((left - left.mean()) ** 2))
-        centre, wide = float(self.common_share[record]), float(stats.t.ppf(0.975, count - 1) * error)
+        centre, wide = float(self.common_share[record]), float(stdtrit(count - 1, 0.975) * error)
         return centre - wide, centre + wide
 
     def interval(self, measure: Callable[[Answers], Array], *, seed: int = 0) -> tuple[Array, Array]:
@@ -107,7 +107,7 @@ class Measured:
         found = np.stack([measure(Answers.mean([self.trained[i] for i in rng.integers(count, size=count)]))
                           for _ in range(RESAMPLES)])
         low, high = np.quantile(found, [0.025, 0.975], axis=0)
-        wider = np.sqrt(count / (count - 1)) * stats.t.ppf(0.975, count - 1) / stats.norm.ppf(0.975)
+        wider = np.sqrt(count / (count - 1)) * stdtrit(count - 1, 0.975) / ndtri(0.975)
         return centre + wider * (low - centre), centre + wider * (high - centre)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import ndtri, stdtrit
 
 from tangentlens.data.storage import read_arrays, write_arrays
 from tangentlens.data.tokens import Tokens
@@ -147,7 +147,7 @@ def slope_of(widths: NDArray[Any], errors: Array) -> tuple[float, float, float]:
     slope, count = float(slopes(errors[:, :, None])[0]), errors.shape[1]
     if count < 2:
         return slope, np.nan, np.nan
-    wider = np.sqrt(count / (count - 1)) * stats.t.ppf(0.975, len(errors) * (count - 1)) / stats.norm.ppf(0.975)
+    wider = np.sqrt(count / (count - 1)) * stdtrit(len(errors) * (count - 1), 0.975) / ndtri(0.975)
     low, high = slope + wider * (np.quantile(resampled, [0.025, 0.975]) - slope)
     return slope, float(low), float(high)
 
