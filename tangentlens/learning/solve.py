@@ -17,6 +17,7 @@ from tangentlens.features.family import Features
 from tangentlens.learning.dynamics import Dynamics, Recorder
 from tangentlens.learning.galerkin import GalerkinFlow
 from tangentlens.learning.losses import Targets, encode
+from tangentlens.learning.on_device import DeviceProduct
 from tangentlens.learning.partitioned import PartitionedProduct
 from tangentlens.learning.parts import PartitionedFeatures
 from tangentlens.learning.product import KernelProduct
@@ -32,22 +33,25 @@ SETTLED = 1e6  # natural units of time after which time = inf is taken
 
 
 def start(features: Features | PartitionedFeatures, labels: Any, loss: str | None,
-          validation: tuple[Any, Any] | None) -> Recorder:
+          validation: tuple[Any, Any] | None, device: str | None = None) -> Recorder:
     """Checks that features and labels belong together and prepares products with Θ."""
     targets = encode(labels, loss, texts=len(features))
     if validation is None:
-        return Recorder(_product(features, None), targets)
+        return Recorder(_product(features, None, device), targets)
     others, other_labels = validation
     features.check_columns(others)
     held_out = encode(other_labels, targets.loss.name, texts=len(others), classes=targets.classes)
-    return Recorder(_product(features, others), targets, held_out)
+    return Recorder(_product(features, others, device), targets, held_out)
 
 
-def _product(features: Any, others: Any) -> KernelProduct:
+def _product(features: Any, others: Any, device: str | None) -> KernelProduct:
     if not isinstance(others, type(features) | None):
         raise OptionError("held-out texts are in parts where the training texts are: make both with tl.partition")
-    return PartitionedProduct(features, others) if isinstance(features, PartitionedFeatures) else (
-        KernelProduct(features, others))
+    if isinstance(features, PartitionedFeatures):
+        if device is not None:
+            raise OptionError("texts in parts are multiplied where the parts are: leave device= out")
+        return PartitionedProduct(features, others)
+    return KernelProduct(features, others) if device is None else DeviceProduct(features, others, device=device)
 
 
 def descend(recorder: Recorder, *, steps: int, learning_rate: float | str, momentum: float = 0.0,

@@ -124,6 +124,7 @@ class Settings(TypedDict, total=False):
     validation: tuple[Any, Any] | None
     tolerance: float
     initial: str
+    device: str | None
     progress: Progress | None
 
 
@@ -136,7 +137,7 @@ def learn(features: Features | PartitionedFeatures, labels: Any, loss: str | Non
           learning_rate: float | str = "auto", steps: int | None = None, momentum: float = 0.0,
           time: float | str | None = None, until_loss: float | None = None, record: Iterable[float] | None = None,
           validation: tuple[Any, Any] | None = None, tolerance: float = 1e-3, initial: str = "zero",
-          progress: Progress | None = None) -> Trajectory | PartitionedTrajectory:
+          device: str | None = None, progress: Progress | None = None) -> Trajectory | PartitionedTrajectory:
     """Learns from n texts: gradient descent for `steps`, or gradient flow to a `time`.
 
     Descent: a ← a − (η/n) ∂ℓ/∂f(Θ a); flow: da/dt = −(1/n) ∂ℓ/∂f(Θ a); both from a = 0, through sparse products.
@@ -151,6 +152,7 @@ def learn(features: Features | PartitionedFeatures, labels: Any, loss: str | Non
     texts held out, their features made with columns=; progress: called with a line of text now and then.
     initial: "zero", networks are trained on f − f_0; or for the squared loss "prior", f_0 is kept: the trajectory is
     then the mean over such networks, in the same numbers, and `tl.prior_variance` gives their variance.
+    device: a PyTorch device such as "cuda" for the products with Θ (extra: torch); the same numbers up to rounding.
 
     Raises OptionError, DataError or ShapeError. A learning rate above the critical one gives a warning.
 
@@ -168,7 +170,7 @@ def learn(features: Features | PartitionedFeatures, labels: Any, loss: str | Non
                           "(gradient descent), not both")
     if time is not None and until_loss is not None:
         raise OptionError("give either time= or until_loss=, not both")
-    recorder = start(features, labels, loss, validation)
+    recorder = start(features, labels, loss, validation, device)
     _check_initial(initial, recorder.targets.loss.name)
     if continuous:
         dynamics = flow(recorder, time=time, until_loss=until_loss, record=record, tolerance=tolerance,
