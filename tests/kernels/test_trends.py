@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from functools import cache
 
 import numpy as np
 import polars as pl
@@ -18,6 +19,11 @@ PARTS = ["bias", "token", "pair", "longer"]
 SUMS = 1e-9  # nine Möbius terms of a window of nine
 
 
+@cache
+def trends_of(architecture):
+    return tl.trends(architecture)
+
+
 def shares_of(architecture):
     """The four shares, straight from the spectrum."""
     table = architecture.spectrum()
@@ -32,7 +38,7 @@ def at(table, option, value):
 
 @every_sparse
 def test_own_rows_are_the_architecture_itself(architecture):
-    own = tl.trends(architecture).filter("own")
+    own = trends_of(architecture).filter("own")
     assert own["option"].is_unique().all()
     for row in own.select(PARTS).rows():
         assert row == shares([architecture]).select(PARTS).row(0)
@@ -41,7 +47,7 @@ def test_own_rows_are_the_architecture_itself(architecture):
 
 @every_sparse
 def test_every_row_sums_to_one_and_every_option_has_its_grid(architecture):
-    table = tl.trends(architecture)
+    table = trends_of(architecture)
     assert table.columns == ["option", "value", "own", *PARTS]
     assert (table.select(pl.sum_horizontal(PARTS) - 1).to_series().abs() < SUMS).all()
     assert all((table[part] >= 0).all() for part in PARTS)
@@ -54,7 +60,7 @@ def test_every_row_sums_to_one_and_every_option_has_its_grid(architecture):
 
 @every_sparse
 def test_every_option_of_the_architecture_moves_the_shares_or_is_steady(architecture):
-    table = tl.trends(architecture)
+    table = trends_of(architecture)
     fields = {field.name for field in dataclasses.fields(architecture)}
     moving = table["option"].unique(maintain_order=True).to_list()
     assert sorted([*moving, *steady(architecture, table)]) == sorted(fields & set(GRIDS))
