@@ -36,11 +36,11 @@ def _pool(process: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(workers(), thread_name_prefix=_NAME)
 
 
-def parallel(function: Callable[[In], Out], items: Iterable[In]) -> list[Out]:
-    """The function of every item, in order; computed in this thread where there is only one."""
+def parallel(function: Callable[[In], Out], items: Iterable[In], *, enough: bool = True) -> list[Out]:
+    """The function of every item, in order; computed in this thread where there is only one, or not work enough."""
     items = list(items)
     inside = threading.current_thread().name.startswith(_NAME)  # waiting for its own pool, a thread may wait for ever
-    if len(items) == 1 or workers() == 1 or inside:
+    if len(items) == 1 or workers() == 1 or inside or not enough:
         return [function(item) for item in items]
     return list(_pool(os.getpid()).map(function, items))
 

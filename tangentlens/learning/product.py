@@ -19,6 +19,7 @@ from tangentlens.features.family import Family, Features
 Array = NDArray[np.float64]
 LANES = 16  # runs of columns that are multiplied side by side; results do not depend on the number of processors
 LANE = 2**17  # stored counts of a lane, at least
+SMALL = 200_000  # stored counts below which there is one lane only
 
 
 @dataclass
@@ -49,7 +50,7 @@ class KernelProduct:
         blocks, shared = _rotated(self.features, self.extra)[::-1], []
         while blocks:
             wave = [blocks.pop() for _ in range(min(workers(), len(blocks)))]
-            for columns, alone in parallel(_by_columns, wave):
+            for columns, alone in parallel(_by_columns, wave, enough=wave[0].nnz >= SMALL // 4):
                 self.own += alone
                 shared.append(columns)
         self.lanes = _lanes(shared)
@@ -94,14 +95,15 @@ def _rotated(features: Features, extra: Features | None) -> list[sparse.csr_arra
     ordinary: list[list[Family]] = []
     for same in zip(features.families, *([extra.families] if extra else []), strict=True):
         (lags if same[0].ends is not None else ordinary).append(list(same))
-    for (family, *_), (full, *rest) in zip(ordinary, parallel(_of_family, ordinary), strict=True):
+    enough = sum(family.stored.nnz for same in ordinary for family in same) >= SMALL
+    for (family, *_), (full, *rest) in zip(ordinary, parallel(_of_family, ordinary, enough=enough), strict=True):
         shape = family.patterns.shape if family.patterns is not None else ()
         if family.style == "lag":
             blocks.append(full)
         else:
             alike.setdefault((shape, family.style), []).append(full)
         blocks += rest
-    for group in parallel(_helmert, alike.values()):
+    for group in parallel(_helmert, alike.values(), enough=enough):
         blocks += group
     return blocks + (_nested(lags) if lags else [])
 
@@ -195,8 +197,10 @@ def _by_columns(block: sparse.csr_array) -> tuple[sparse.csr_array, NDArray[Any]
 
 def _lanes(blocks: list[sparse.csr_array]) -> list[sparse.csr_array]:
     """The blocks cut into runs of rows of at most about a sixteenth of all entries."""
-    size = max(LANE, sum(block.nnz for block in blocks) // LANES)
-    lanes = []
+    total = sum(block.nnz for block in blocks)
+    if total < SMALL:
+        return [sparse.csr_array(sparse.vstack(blocks))] if total else []
+    size, lanes = max(LANE, total // LANES), []
     for block in blocks:
         cuts = np.searchsorted(block.indptr, np.linspace(0, block.nnz, max(1, round(block.nnz / size)) + 1)[1:-1])
         lanes += [_rows(block, low, high) for low, high in pairwise([0, *map(int, cuts), block.shape[0]])]
