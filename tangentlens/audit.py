@@ -25,6 +25,7 @@ from tangentlens.errors import DataError, OptionError, nearest
 from tangentlens.features.family import Features
 from tangentlens.kernels import CNN, MLP, Architecture, SelfAttention, describe
 from tangentlens.kernels.comparing import distinct
+from tangentlens.learning.needs import check_audit
 from tangentlens.outcome import Audit, named
 from tangentlens.predictions import Trajectory, learn
 from tangentlens.predictions.flags import compared_flags, flags, together
@@ -62,6 +63,7 @@ class Settings:
     forbid: str | os.PathLike[str] | None = None
     suspects: str | os.PathLike[str] | None = None
     previous: str | os.PathLike[str] | None = None
+    memory: float | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.validation < 1:
@@ -92,7 +94,8 @@ def audit(texts: Texts, architectures: Sequence[Architecture] | None = None, *, 
     none is, and "best" means time 1,000), seed; loss (see `learn`); time (a number, or "best"), or steps and
     learning_rate for gradient descent; tolerance (relative, of the label scores of a flow). Of the flags: allow, forbid
     (files of features, one a line), suspects (a file of regular expressions of features that should not decide),
-    previous (the folder or flags.json of an earlier run to set the flags against).
+    previous (the folder or flags.json of an earlier run to set the flags against); memory (GB that may be used, by
+    default what is free: an audit that would need more is refused).
     progress: called with a line of text as work goes on.
     Raises DataError or OptionError. A learning rate above the critical one gives a warning, also among the notes.
 
@@ -119,6 +122,7 @@ def audited(texts: Texts, chosen: tuple[Architecture, ...], *, progress: Progres
     earlier = None if options.previous is None else against(options.previous)
     say("tokenising")
     material = _material(texts, options)
+    say(check_audit(material.tokens, chosen, options.memory))
     ground = Ground.of(material.tokens, material.train.labels, lists=lists, sources=material.train.sources,
                        lowercased=options.lowercase)
     few = len(material.tokens.ids) <= SIDE_BY_SIDE

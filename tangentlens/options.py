@@ -68,6 +68,7 @@ def _options(command: Command, defaults: str, output: str) -> Command:
         click.option("--previous", metavar="DIR|FILE", help="Set the flags against those of an earlier run."),
         click.option("--fail-on", metavar="any|new|RULE|N",
                      help="Exit with status 1 for any flag, a new one, one of this rule, or N and more."),
+        click.option("--memory", type=float, metavar="GB", help="That may be used.  [default: what is free]"),
         click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors."),
         click.option("--json", "as_json", is_flag=True, help="Print run.json instead of the summary."),
     ])

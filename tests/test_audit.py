@@ -12,6 +12,7 @@ import pytest
 
 import tangentlens as tl
 from tangentlens.errors import DataError, OptionError, OutputError
+from tangentlens.learning.needs import BASE, audit_bytes
 
 COLUMNS = ["architecture", "family", "feature", "class", "score", "count", "count_in_class", "half_step"]
 ARCHITECTURES = [tl.MLP(), tl.CNN(kernel_size=2), tl.SelfAttention(scores="tied")]
@@ -116,7 +117,7 @@ def test_files(found: tl.Audit, reviews: tl.Texts, tmp_path: Path) -> None:
     assert run["data"] == {"source": "the little grammar", "texts": 400, "skipped": 0, "sha256": reviews.fingerprint}
     assert run["settings"] == {"tokenizer": "words", "lowercase": False, "min_count": 1, "validation": 0.1, "seed": 0,
                                "loss": None, "time": "best", "steps": None, "learning_rate": "auto", "tolerance": 0.01,
-                               "allow": None, "forbid": None, "suspects": None, "previous": None}
+                               "allow": None, "forbid": None, "suspects": None, "previous": None, "memory": None}
     assert run["architectures"] == [repr(architecture) for architecture in ARCHITECTURES]
     assert {"python", "tangentlens", "numpy", "scipy", "polars", "tokenizers"} == set(run["versions"])
     assert run["seconds"] > 0
@@ -177,3 +178,20 @@ def test_what_truncation_leaves_out_is_noted() -> None:
     assert [note.split(":")[0] for note in said] == ["LinearRNN", "ElmanRNN"]
     assert "max_order=2 leaves out" in said[0]
     assert "max_lag=1 leaves out" in said[1]
+
+
+def test_memory_is_stated_and_an_audit_that_needs_more_is_refused():
+    lines = []
+    tl.audit(tl.small_reviews(), [tl.MLP()], progress=lines.append)
+    assert any(line.startswith("about 0.3 GB of memory") for line in lines)
+    with pytest.raises(OptionError, match=r"needs about 0\.3 GB of memory, and 0\.1 GB are there; audit fewer"):
+        tl.audit(tl.small_reviews(), [tl.MLP()], memory=0.1)
+    with pytest.raises(OptionError, match="memory must be a positive number of GB"):
+        tl.audit(tl.small_reviews(), [tl.MLP()], memory=-1)
+
+
+def test_foreseen_memory_grows_with_texts_and_architectures():
+    few, many = (tl.tokenize(["good film", "bad old film"] * size) for size in (1000, 2000))
+    one, two = [tl.MLP()], [tl.MLP(), tl.CNN()]
+    assert audit_bytes(many, one) - BASE == pytest.approx(2 * (audit_bytes(few, one) - BASE), rel=1e-6)
+    assert audit_bytes(few, two) > audit_bytes(few, one)

@@ -1,4 +1,4 @@
-"""What work on parts will need, foreseen from a few texts; refused, with a remedy, where it will not fit."""
+"""What an audit or work on parts will need, foreseen from a few texts; refused, with a remedy, where it is too much."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tangentlens.data.scanning import FilePart, TextsPart
+from tangentlens.data.tokens import Tokens
 from tangentlens.data.vocabularies import merged_vocabulary, tokenised
 from tangentlens.errors import OptionError, OutputError
 from tangentlens.learning.engines import Engine, Here, Workers
-from tangentlens.learning.memory import allowed, gigabytes
+from tangentlens.learning.memory import allowed, free, gigabytes
 from tangentlens.learning.parts import Cut, Maps, counted
 
 HEAD = 200  # texts that are looked at
 BASE = 3e8  # bytes of a process with the library
 WORKED = 100  # bytes for each stored count of a part while its patterns are counted
 KEPT = 50  # bytes for each stored count in the folder, or in memory
+WHOLE = 55, 38  # bytes of an audit in one piece: for each token, and for each stored count; by measurement
 PER_TEXT = 2 * 8 * 150  # bytes of a basis of 150 vectors and its outputs, for each text and output
 
 
@@ -39,6 +41,28 @@ class Needs:
         rows = [part.rows for part in parts]
         return cls(BASE + WORKED * stored * max(rows), KEPT * stored * sum(rows),
                    BASE + PER_TEXT * sum(rows) + 2 * KEPT * stored * max(rows))
+
+
+def audit_bytes(tokens: Tokens, architectures: Sequence[Maps]) -> float:
+    """Bytes that an audit of these texts in one piece will need at most at a time, from the first of them: all maps and
+    label scores are kept, and the largest map is worked on. Within about a third of what was measured.
+    """
+    head = tokens[:HEAD]
+    share = len(tokens.ids) / max(1, len(head.ids))
+    stored = [share * sum({id(family.stored): family.stored.nnz for family in one.features(head).families}.values())
+              for one in architectures]
+    per_token, per_count = WHOLE
+    return BASE + per_token * len(tokens.ids) + per_count * (sum(stored) + max(stored, default=0.0))
+
+
+def check_audit(tokens: Tokens, architectures: Sequence[Maps], memory: float | None) -> str:
+    """Says how much memory an audit needs. Raises OptionError where that will not do."""
+    most, room = audit_bytes(tokens, architectures), free() if memory is None else allowed(memory)
+    if most > room:
+        raise OptionError(f"this audit needs about {gigabytes(most)} of memory, and {gigabytes(room)} are there; audit "
+                          "fewer architectures at a time or a sample of the texts, learn from parts (tl.partition), or "
+                          "allow more (memory=, in GB)")
+    return f"about {gigabytes(most)} of memory"
 
 
 def foresee(needs: Needs, engine: Engine, memory: float | None) -> str:
