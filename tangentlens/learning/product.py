@@ -18,7 +18,7 @@ from tangentlens.features.family import Family, Features
 
 Array = NDArray[np.float64]
 LANES = 16  # runs of columns that are multiplied side by side; results do not depend on the number of processors
-LANE = 2**17  # stored counts of a lane, at least
+LANE = 2**19  # stored counts of a lane, at least
 SMALL = 200_000  # stored counts below which there is one lane only
 
 
