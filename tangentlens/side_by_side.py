@@ -72,7 +72,8 @@ def _heard() -> Iterator[list[str]]:
     lines: list[str] = []
 
     def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-        line = f"{_current.name}: {message}"
+        name = getattr(_current, "name", "")  # threads that a job starts have none
+        line = f"{name}: {message}" if name else str(message)
         if issubclass(category, UserWarning) and line not in lines:
             lines.append(line)
 

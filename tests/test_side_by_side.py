@@ -45,6 +45,16 @@ def test_results_are_in_order_and_warnings_have_names(most):
     assert sorted(lines) == [f"job {number}: begins" for number in range(4)]
 
 
+def test_warnings_of_threads_that_a_job_starts():
+    def run(say):
+        for kind in (UserWarning, RuntimeWarning):
+            thread = threading.Thread(target=warnings.warn, args=("from below", kind))
+            thread.start()
+            thread.join()
+
+    assert side_by_side([Job("one", run), Job("two", run)], nothing, most=2) == ([None, None], ["from below"])
+
+
 @pytest.mark.skipif(workers() == 1, reason="one processor: jobs run one after another")
 def test_a_failure_stops_the_others():
     stopped = threading.Event()

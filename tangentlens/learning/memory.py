@@ -33,12 +33,18 @@ def free() -> float:
     except OSError:
         if "SC_AVPHYS_PAGES" in getattr(os, "sysconf_names", {}):
             found.append(float(os.sysconf("SC_AVPHYS_PAGES")) * os.sysconf("SC_PAGE_SIZE"))
-    try:
-        group = Path("/sys/fs/cgroup")
-        found.append(float((group / "memory.max").read_text()) - float((group / "memory.current").read_text()))
-    except (OSError, ValueError):
-        pass
+    found.append(of_container(Path("/sys/fs/cgroup")))
     return max(0.0, min(found))
+
+
+def of_container(group: Path) -> float:
+    """Bytes left within the limit of a control group; cached files count as free. inf where there is no limit."""
+    try:
+        files = re.findall(r"^(?:in)?active_file (\d+)", (group / "memory.stat").read_text(), re.MULTILINE)
+        used = float((group / "memory.current").read_text()) - sum(map(float, files))
+        return float((group / "memory.max").read_text()) - used
+    except (OSError, ValueError):  # "max" is no number
+        return np.inf
 
 
 def gigabytes(size: float) -> str:
