@@ -59,9 +59,9 @@ def test_warnings_of_threads_that_a_job_starts():
 def test_a_failure_stops_the_others():
     stopped = threading.Event()
 
-    def endless(say):
+    def long(say):
         try:
-            while True:
+            for _ in range(500):
                 say("going on")
                 time.sleep(0.01)
         except BaseException:
@@ -73,7 +73,7 @@ def test_a_failure_stops_the_others():
         raise ValueError("broken")
 
     with pytest.raises(ValueError, match="broken"):
-        side_by_side([Job("endless", endless), Job("failing", failing), Job("never", endless)], nothing, most=2)
+        side_by_side([Job("long", long), Job("failing", failing), Job("never", long)], nothing, most=2)
     assert stopped.is_set()
     assert warnings.showwarning.__module__ == "warnings" or "show" not in warnings.showwarning.__qualname__
 
@@ -83,18 +83,19 @@ def test_an_interruption_stops_all():
     ended = []
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it may be ignored
 
-    def endless(say):
+    def long(say):
         try:
-            while True:
+            for _ in range(500):
                 say("going on")
                 time.sleep(0.01)
-        finally:
+        except BaseException:
             ended.append(True)
+            raise
 
     threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
     try:
         with pytest.raises(KeyboardInterrupt):
-            side_by_side([Job("one", endless), Job("two", endless)], nothing, most=2)
+            side_by_side([Job("one", long), Job("two", long)], nothing, most=2)
     finally:
         signal.signal(signal.SIGINT, before)
     assert len(ended) == 2
