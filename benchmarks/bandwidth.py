@@ -46,8 +46,7 @@ NOTES = (
 
 def stored_bytes(product: KernelProduct) -> int:
     """Bytes of the sparse matrix that one product reads, twice: for Zᵀ a and for Z u."""
-    return sum(part.nbytes for block in (*product.lanes, *product.lanes)
-               for part in (block.data, block.indices, block.indptr))
+    return 2 * sum(part.nbytes for lane in product.lanes for part in (lane.data, lane.indices, lane.indptr))
 
 
 class Memory:

@@ -111,7 +111,6 @@ def audited(texts: Texts, chosen: tuple[Architecture, ...], *, progress: Progres
             ) -> tuple[Audit, Material]:
     """The audit, and the tokenised texts that it was made from: for jobs that go on from there."""
     options = Settings.named(settings)
-    names = [describe(architecture) for architecture in chosen]
     if not isinstance(texts, Texts):
         raise DataError(f"audit needs Texts, not a {type(texts).__name__}; make them with tl.read_texts(texts, labels)")
     if len(texts.classes) < 2:
@@ -126,8 +125,8 @@ def audited(texts: Texts, chosen: tuple[Architecture, ...], *, progress: Progres
     ground = Ground.of(material.tokens, material.train.labels, lists=lists, sources=material.train.sources,
                        lowercased=options.lowercase)
     few = len(material.tokens.ids) <= SIDE_BY_SIDE
-    found, heard = side_by_side([_Job(architecture, name, material, ground, options)
-                                 for architecture, name in zip(chosen, names, strict=True)], say, most=2 if few else 1)
+    found, heard = side_by_side([_Job(architecture, material, ground, options) for architecture in chosen], say,
+                                most=2 if few else 1)
     for line in heard:
         warnings.warn(line, stacklevel=3)
     trajectories, answers, tables, flagged_by = zip(*found, strict=True)
@@ -175,10 +174,14 @@ class _Job:
     """All the work on one architecture."""
 
     architecture: Architecture
-    name: str
     material: Material
     ground: Ground
     options: Settings
+
+    @property
+    def name(self) -> str:
+        """As it is shown."""
+        return describe(self.architecture)
 
     def run(self, say: Progress) -> tuple[Trajectory, ArchitectureAnswer, pl.DataFrame, pl.DataFrame]:
         """Features, learning, label scores, flags: the trajectory, the answer, label scores and flags."""

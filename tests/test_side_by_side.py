@@ -27,6 +27,19 @@ def nothing(line):
     """Says nothing."""
 
 
+def long(stopped):
+    """Work of five seconds that notes when it is stopped."""
+    def run(say):
+        try:
+            for _ in range(500):
+                say("going on")
+                time.sleep(0.01)
+        except BaseException:
+            stopped.append(True)
+            raise
+    return run
+
+
 @pytest.mark.parametrize("most", [1, 2])
 def test_results_are_in_order_and_warnings_have_names(most):
     def work(number):
@@ -57,45 +70,28 @@ def test_warnings_of_threads_that_a_job_starts():
 
 @pytest.mark.skipif(workers() == 1, reason="one processor: jobs run one after another")
 def test_a_failure_stops_the_others():
-    stopped = threading.Event()
-
-    def long(say):
-        try:
-            for _ in range(500):
-                say("going on")
-                time.sleep(0.01)
-        except BaseException:
-            stopped.set()
-            raise
+    stopped: list[bool] = []
 
     def failing(say):
         time.sleep(0.1)
         raise ValueError("broken")
 
+    before = warnings.showwarning
+    jobs = [Job("long", long(stopped)), Job("failing", failing), Job("never", long(stopped))]
     with pytest.raises(ValueError, match="broken"):
-        side_by_side([Job("long", long), Job("failing", failing), Job("never", long)], nothing, most=2)
-    assert stopped.is_set()
-    assert warnings.showwarning.__module__ == "warnings" or "show" not in warnings.showwarning.__qualname__
+        side_by_side(jobs, nothing, most=2)
+    assert stopped
+    assert warnings.showwarning is before
 
 
 @pytest.mark.skipif(workers() == 1, reason="one processor: jobs run one after another")
 def test_an_interruption_stops_all():
-    ended = []
+    ended: list[bool] = []
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it may be ignored
-
-    def long(say):
-        try:
-            for _ in range(500):
-                say("going on")
-                time.sleep(0.01)
-        except BaseException:
-            ended.append(True)
-            raise
-
     threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
     try:
         with pytest.raises(KeyboardInterrupt):
-            side_by_side([Job("one", long), Job("two", long)], nothing, most=2)
+            side_by_side([Job("one", long(ended)), Job("two", long(ended))], nothing, most=2)
     finally:
         signal.signal(signal.SIGINT, before)
     assert len(ended) == 2

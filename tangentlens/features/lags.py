@@ -38,19 +38,19 @@ def occurring(families: Sequence[Family], vectors: Array) -> Iterator[Array]:
     yield total.copy()
     for later, family in zip(families[:0:-1], families[-2::-1], strict=True):
         for place in range(family.first, later.first):
-            tokens, ended = _at(later, place)
-            total[tokens] += ended @ vectors
+            texts, ended = _ended(later, place)
+            tokens, number = np.unique(ended, return_inverse=True)
+            where = sparse.csr_array((np.ones(len(texts)), (number, texts)), shape=(len(tokens), len(vectors)))
+            total[tokens] += where @ vectors
         yield total.copy()
 
 
-def _at(family: Family, place: int) -> tuple[NDArray[np.int64], sparse.csr_array]:
-    """The tokens that have exactly `place` after them, and which texts end like that; sparse (tokens, n)."""
+def _ended(family: Family, place: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """The texts in which a known token has exactly `place` after it, and that token."""
     assert family.ends is not None
     ended = family.ends[:, place]
-    texts = np.flatnonzero(ended >= 0)
-    tokens, number = np.unique(ended[texts], return_inverse=True)
-    shape = (len(tokens), len(ended))
-    return tokens.astype(np.int64), sparse.csr_array((np.ones(len(texts)), (number, texts)), shape=shape)
+    texts = np.flatnonzero(ended >= 0).astype(np.int32)
+    return texts, ended[texts]
 
 
 def pushed(families: Sequence[Family], duals: Array) -> list[Array]:
@@ -72,10 +72,8 @@ def entries(families: Sequence[Family], scores: Sequence[Array]
     for family, later, score in zip(families, families[1:], scores, strict=False):
         so_far += score
         for place in range(family.first, later.first):
-            assert family.ends is not None
-            ended = family.ends[:, place]
-            texts = np.flatnonzero(ended >= 0).astype(np.int32)
-            yield texts, ended[texts], weight[texts, None] * so_far[ended[texts]]
+            texts, ended = _ended(later, place)
+            yield texts, ended, weight[texts, None] * so_far[ended]
 
 
 def pulled(families: Sequence[Family], scores: Sequence[Array]) -> Array:

@@ -46,17 +46,12 @@ class DeviceProduct(KernelProduct):
                                            check_invariants=False)
         return made.to(self.device)
 
-    def __matmul__(self, duals: Array) -> Array:
-        """Θ a for a of shape (n,) or (n, c); the result has one row for every training and extra text."""
+    def _shared(self, vectors: Array) -> Array:
         import torch
 
-        table = duals[:, None] if duals.ndim == 1 else duals
-        self.products += table.shape[1]
-        padded = np.zeros((self.rows, table.shape[1]))
-        padded[:len(table)] = table
-        there = torch.from_numpy(padded).to(self.device)
-        f: Array = (self.by_rows @ (self.by_columns @ there)).cpu().numpy() + padded * self.own[:, None]
-        return f[:, 0] if duals.ndim == 1 else f
+        there = torch.from_numpy(vectors.reshape(self.rows, -1)).to(self.device)
+        f: Array = (self.by_rows @ (self.by_columns @ there)).cpu().numpy()
+        return f.reshape(vectors.shape)
 
 
 def found_device(name: str) -> Any:

@@ -70,10 +70,14 @@ class KernelProduct:
         self.products += 1 if duals.ndim == 1 else duals.shape[1]
         padded = np.zeros((self.rows, *duals.shape[1:]))
         padded[:len(duals)] = duals
-        pulled = padded * (self.own if duals.ndim == 1 else self.own[:, None])
-        for part in parallel(lambda lane: lane.T @ (lane @ padded), self.lanes):
-            pulled += part
-        return pulled
+        return padded * (self.own if duals.ndim == 1 else self.own[:, None]) + self._shared(padded)
+
+    def _shared(self, vectors: Array) -> Array:
+        """Z Zᵀ v for v of shape (n + n',) or (n + n', c)."""
+        total = np.zeros_like(vectors)
+        for part in parallel(lambda lane: lane.T @ (lane @ vectors), self.lanes):
+            total += part
+        return total
 
     def largest_eigenvalue(self) -> float:
         """λ_max(Θ) by Lanczos, to a relative 1e-4."""
