@@ -13,6 +13,7 @@ import hashlib
 import os
 import secrets
 import shutil
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -77,12 +78,15 @@ class Stored:
             raise DataError(f"{plain(self.path)} is damaged ({plain(error)}); delete it and run again") from error
 
 
+_HEADERS = threading.Lock()  # NumPy reads them with `ast`, which before Python 3.13 may fail in two threads at a time
+
+
 def _mapped(file: Path) -> Any:
-    with open(file, "rb") as opened:
+    with _HEADERS, open(file, "rb") as opened:
         version_ = np.lib.format.read_magic(opened)
         reader = np.lib.format.read_array_header_1_0 if version_ == (1, 0) else np.lib.format.read_array_header_2_0
         empty = 0 in reader(opened)[0]
-    return np.load(file, mmap_mode=None if empty else "r", allow_pickle=False)
+        return np.load(file, mmap_mode=None if empty else "r", allow_pickle=False)
 
 
 class _Lazy(Sequence[Arrays]):

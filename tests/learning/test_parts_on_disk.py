@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import errno
 import json
 import shutil
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -169,3 +172,23 @@ def test_what_will_not_fit_is_refused_before_work_starts(tmp_path: Path, monkeyp
     monkeypatch.setattr(needs.shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(1000, 1000, 0))
     with pytest.raises(OutputError, match="larger disk"):
         tl.partition(scan, tl.CNN(), folder=tmp_path / "other")
+
+
+def test_one_header_is_read_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NumPy reads headers with `ast`, which fails now and then where two threads do so, before Python 3.13."""
+    for number in range(8):
+        np.save(tmp_path / f"{number}.npy", np.arange(number + 1))
+    literal_eval, inside, most = ast.literal_eval, [0], [0]
+
+    def slow(source: Any) -> Any:
+        inside[0] += 1
+        most[0] = max(most[0], inside[0])
+        time.sleep(0.002)
+        inside[0] -= 1
+        return literal_eval(source)
+
+    monkeypatch.setattr(ast, "literal_eval", slow)
+    with ThreadPoolExecutor(4) as pool:
+        loaded = list(pool.map(lambda _: engines.Stored(tmp_path, "").load(), range(8)))
+    assert most == [1]
+    assert all(len(arrays["7"]) == 8 for arrays in loaded)
