@@ -20,7 +20,7 @@ from reproduce.sheet import Sheet, save
 WIDTH = 158  # columns of the printed tables, if the terminal has fewer
 MINUTES = ("attribution", "command_line", "in_process", "integrator", "first_order", "vectorizer", "regression",
            "bandwidth", "twin")
-HEAVY = ("neural_tangents", "scale", "shortcuts")
+HEAVY = ("device", "neural_tangents", "scale", "shortcuts")  # device needs a GPU
 OLDER = ("attribution", "in_process", "integrator", "first_order")  # sheets(data, repeats, say)
 
 
@@ -49,6 +49,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--environment", type=Path, default=own.environment,
                         help="virtual environment of neural-tangents; made if it is not there")
     parser.add_argument("--work", type=Path, default=own.work, help="folder for large files")
+    parser.add_argument("--device", default="", help="for twin and device: of PyTorch, such as cuda")
     return parser.parse_args(arguments)
 
 
@@ -56,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Parses, measures, prints and saves."""
     options = parsed(arguments)
     asked = Asked(options.data, options.repeats, options.sizes, options.architectures, options.environment,
-                  options.work)
+                  options.work, options.device)
     for name in options.only or (*MINUTES, *(HEAVY if options.heavy else ())):
         about = machine.describe()
         sheets = sheets_of(name, asked)
@@ -66,6 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for option in ("sizes", "architectures"):
             if value := getattr(options, option):
                 chosen += [f"--{option}", ",".join(map(str, value))]
+        if options.device:
+            chosen += ["--device", options.device]
         save(sheets, options.output, name, command=shlex.join(["python", "-m", "benchmarks", *chosen]),
              preface=[*about, f"At the end: {machine.load()}"])
 

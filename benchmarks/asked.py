@@ -11,7 +11,7 @@ from pathlib import Path
 class Asked:
     """data: folder of SST's csv files; repeats: of every measurement; sizes: numbers of texts, empty for each
     benchmark's own; architectures: names, empty for its own; environment: a virtual environment of neural-tangents;
-    work: a folder for large files.
+    work: a folder for large files; device: of PyTorch, empty for each benchmark's own.
     """
 
     data: Path = Path("../shared/data/sst")
@@ -20,6 +20,7 @@ class Asked:
     architectures: tuple[str, ...] = ()
     environment: Path = Path("benchmarks/.cache/neural-tangents")
     work: Path = Path("benchmarks/.cache")
+    device: str = ""
 
     def say(self, line: str) -> None:
         """Progress, on standard error."""

@@ -20,6 +20,19 @@ def describe() -> list[str]:
     ]
 
 
+def device(name: str) -> str:
+    """Where PyTorch works, for a sentence.
+
+    >>> device("").endswith("cores")
+    True
+    """
+    if not name or name == "cpu":
+        return f"{cores()} cores"
+    import torch
+
+    return torch.cuda.get_device_name(name) if name.startswith("cuda") else name
+
+
 def cores() -> int:
     """Processor cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

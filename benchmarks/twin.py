@@ -1,6 +1,7 @@
 """The prediction against a network of width 512 that is trained to the same time, as fast as PyTorch can.
 
-Command: python -m benchmarks --only twin [--sizes 6920]
+Command: python -m benchmarks --only twin [--sizes 6920] [--device cuda]: the network's device; the prediction stays on
+the processor.
 """
 
 from __future__ import annotations
@@ -57,19 +58,25 @@ class Case:
         self.end = float(found.steps[found.best])
         targets = start(features, self.labels, None, None).targets
         self.critical = critical_learning_rate(KernelProduct(features), targets)
-        self.y = torch.as_tensor(np.where(texts.labels == train.classes[-1], 1.0, -1.0), dtype=torch.float32)
-        self.whole = Batch(self.tokens)
+        self.device = asked.device or "cpu"
+        self.y = torch.as_tensor(np.where(texts.labels == train.classes[-1], 1.0, -1.0), dtype=torch.float32,
+                                 device=self.device)
+        self.whole = Batch(self.tokens, device=self.device)
 
     def ours(self) -> tl.Trajectory:
         """Features and learning."""
         return tl.learn(tl.MLP().features(self.tokens), self.labels, time=self.end)
 
+    def drawn(self) -> MLPByHand:
+        """A network as it starts."""
+        return MLPByHand(len(self.tokens.vocabulary), WIDTH, device=self.device)
+
     def trained(self, setting: Setting) -> Array:
         """Outputs minus those at the start, on the training texts, of the network drawn and trained anew."""
-        network = MLPByHand(len(self.tokens.vocabulary), WIDTH)
+        network = self.drawn()
         before = network.outputs(self.whole)
         network.train(self.tokens, self.y, setting, setting.rate(self.critical), self.steps(setting))
-        return np.asarray((network.outputs(self.whole) - before).numpy(), np.float64)
+        return np.asarray((network.outputs(self.whole) - before).cpu().numpy(), np.float64)
 
     @property
     def small_steps(self) -> Setting:
@@ -83,7 +90,7 @@ class Case:
 
     def foretold(self, setting: Setting) -> float:
         """Seconds that training will take, from a few steps."""
-        network = MLPByHand(len(self.tokens.vocabulary), WIDTH)
+        network = self.drawn()
         network.train(self.tokens, self.y, setting, 1e-3, 1)
         rate = setting.rate(self.critical)
         return seconds(lambda: network.train(self.tokens, self.y, setting, rate, PROBED)) / PROBED * self.steps(setting)
@@ -116,7 +123,7 @@ def tried(case: Case, reference: Array, asked: Asked) -> Iterator[tuple[Setting,
 def library_row(case: Case) -> Row:
     """What the library's own twin would take, by autograd and full batches at the largest stable rate."""
     setting = Setting(None, 0.0, 0.9)
-    network = tl.networks.build(tl.MLP(), vocabulary_size=len(case.tokens.vocabulary), width=WIDTH)
+    network = tl.networks.build(tl.MLP(), vocabulary_size=len(case.tokens.vocabulary), width=WIDTH, device=case.device)
     spent = [seconds(lambda steps=steps: tl.networks.train(
         network, case.tokens, case.labels, learning_rate=setting.rate(case.critical), steps=steps, record=[]))
         for steps in (1, 1, 1 + PROBED)]
@@ -152,9 +159,9 @@ def sheets(asked: Asked) -> dict[str, Sheet]:
     found = [compared(asked, size) for size in asked.sizes or SIZES]
     notes = (
         f"SST, MLP with mean pooling, logistic loss, to the time of the least validation loss. Theirs: PyTorch "
-        f"{torch.__version__}, width {WIDTH}, float32, {machine.cores()} cores, written by hand without autograd: only "
-        "distinct tokens, fused updates; drawing the network included. Ours, float64: tl.MLP().features(tokens), then "
-        "tl.learn(…, time=t). Both from token ids.",
+        f"{torch.__version__}, width {WIDTH}, float32, on {machine.device(asked.device)}, written by hand without "
+        "autograd: only distinct tokens, fused updates; drawing the network included. Ours, float64, on "
+        f"{machine.cores()} cores: tl.MLP().features(tokens), then tl.learn(…, time=t). Both from token ids.",
         "The setting is the fastest of those tried, from the fastest on, whose outputs on the training texts are "
         f"within {SAME:g} (relative L2) of those after at least {SMALLEST} small steps of full batches and momentum "
         "0.9; with momentum μ a step of rate η counts as the time η / (1 − μ). Correlation of outputs with the "

@@ -46,34 +46,34 @@ class Batch:
     """The distinct tokens of some texts (u,) and the mean over their places, a sparse (b, u) matrix and its transpose.
     """
 
-    def __init__(self, tokens: tl.Tokens, rows: NDArray[np.int64] | None = None) -> None:
+    def __init__(self, tokens: tl.Tokens, rows: NDArray[np.int64] | None = None, *, device: str = "cpu") -> None:
         chosen = tokens if rows is None else tokens[rows]
         used, place = np.unique(chosen.ids, return_inverse=True)
         text = np.repeat(np.arange(len(chosen)), chosen.lengths)
         weight = (1 / np.maximum(chosen.lengths, 1))[text]
-        self.rows = slice(None) if rows is None else torch.as_tensor(rows)
-        self.used, self.text, self.place = (torch.as_tensor(one) for one in (used, text, place))
-        self.weight = torch.as_tensor(weight, dtype=torch.float32)
+        self.rows = slice(None) if rows is None else torch.as_tensor(rows, device=device)
+        self.used, self.text, self.place = (torch.as_tensor(one, device=device) for one in (used, text, place))
+        self.weight = torch.as_tensor(weight, dtype=torch.float32, device=device)
         self.size = len(chosen)
 
     def pooled(self, values: Tensor) -> Tensor:
         """Means of token values (u,) over texts; (b,)."""
-        return torch.zeros(self.size).index_add_(0, self.text, values[self.place] * self.weight)
+        return self.weight.new_zeros(self.size).index_add_(0, self.text, values[self.place] * self.weight)
 
     def spread(self, slopes: Tensor) -> Tensor:
         """The transpose: what every token's value moves (u,)."""
-        return torch.zeros(len(self.used)).index_add_(0, self.place, slopes[self.text] * self.weight)
+        return self.weight.new_zeros(len(self.used)).index_add_(0, self.place, slopes[self.text] * self.weight)
 
 
 class MLPByHand:
     """f = mean over tokens of v · relu(W e / √m) / √m, trained on f − f_0 of the logistic loss; y = ±1."""
 
-    def __init__(self, vocabulary: int, width: int, seed: int = 0) -> None:
-        random = torch.Generator().manual_seed(seed)
-        self.embedding = torch.randn(vocabulary, width, generator=random)
-        self.weight = torch.randn(width, width, generator=random)
-        self.readout = torch.randn(width, generator=random)
-        self.scale = width**-0.5
+    def __init__(self, vocabulary: int, width: int, seed: int = 0, *, device: str = "cpu") -> None:
+        random = torch.Generator(device).manual_seed(seed)
+        self.embedding = torch.randn(vocabulary, width, generator=random, device=device)
+        self.weight = torch.randn(width, width, generator=random, device=device)
+        self.readout = torch.randn(width, generator=random, device=device)
+        self.scale, self.device = width**-0.5, device
 
     def outputs(self, batch: Batch) -> Tensor:
         """f (b,)."""
@@ -83,7 +83,7 @@ class MLPByHand:
     def train(self, tokens: tl.Tokens, y: Tensor, setting: Setting, rate: float, steps: int, seconds: float = math.inf
               ) -> int:
         """Gradient descent; the steps that were taken, fewer if the seconds are over or outputs are not finite."""
-        whole = Batch(tokens)
+        whole = Batch(tokens, device=self.device)
         start = self.outputs(whole)
         velocity = [torch.zeros_like(one) for one in (self.embedding, self.weight, self.readout)]
         random, order = np.random.default_rng(0), np.empty(0, np.int64)
@@ -94,7 +94,8 @@ class MLPByHand:
             else:
                 if len(order) < setting.batch:
                     order = random.permutation(len(tokens))
-                batch, order = Batch(tokens, order[:setting.batch]), order[setting.batch:]
+                batch = Batch(tokens, order[:setting.batch], device=self.device)
+                order = order[setting.batch:]
             if not self.step(batch, y, start, rate, setting.momentum, velocity):
                 return step
             if time.perf_counter() - began > seconds:

@@ -23,13 +23,14 @@ GROWTH = 2  # vectors added at a time while time advances …
 REFINED = 3  # … and, at least, while the whole path is refined: one for every output
 RATIOS = 0.25, 0.75  # by which changes are taken to shrink from round to round
 ROUNDS = 12  # of refinement
-SPARED = 2  # while it is refined, the path stops at one in this of the moments asked for
-STEPPING = 4  # the share of the tolerance that a single step in time may err by is one in this
+SPARED = 2  # what a path leaves out is looked at in one in this of its moments
+FEW = 8  # … if it has more
+STEPPING = 2  # one in this of the tolerance is what a step in time is given; what it errs by is a fifteenth of that
 SPANNED = 1e-10  # a unit vector that projection leaves shorter than this lies in the basis
 DEPENDENT = 1e-8  # new vectors with a smaller share of squared norm depend on the others
 NULL = 1e-14  # a unit vector with a smaller share of the largest wᵀ Θ w lies in the null space of Θ
 ROUNDING = 1e-13  # a residual with a smaller share of the slopes is zero
-UNRESOLVED = 0.01  # share of the tolerance below which the time steps decide
+UNRESOLVED = 0.03  # share of the tolerance below which the time steps decide
 MOST = 400  # basis vectors
 
 
@@ -48,6 +49,7 @@ class GalerkinFlow:
     outputs: Array = field(init=False, repr=False)
     z: Array = field(init=False, repr=False)
     null: Array = field(init=False, repr=False)  # (n c, q), directions found to lie in the null space of Θ
+    passed: list[Array] = field(default_factory=list, repr=False)  # z at all stops so far
     error: float = 0.0
     largest: float = 0.0  # largest squared norm wᵀ Θ w of a unit vector so far
 
@@ -86,6 +88,7 @@ class GalerkinFlow:
                 break
             previous = path[-1]
         self.z, self.t = path[-1], float(stops[-1])
+        self.passed += path
         return path
 
     def refine(self, stops: Array, tolerance: float) -> list[Array]:
@@ -93,15 +96,16 @@ class GalerkinFlow:
 
         Rounds of growth change the end by d_1, d_2, …; if the changes go on to shrink by r, the larger of the last two
         ratios, what remains is d_k r / (1 − r): the `error`. Rounds go on until it is below the tolerance. It does not
-        see the error of the time steps, so it is never less than a hundredth of the tolerance.
+        see the error of the time steps, so it is never less than 0.03 of the tolerance.
         """
-        changes: list[float] = []
         growth = min(max(REFINED, self.targets.y.shape[1]), 8)
-        some = stops[::-1][::SPARED][::-1]
+        finite = stops[np.isfinite(stops)]
+        self._enrich(self.reduced(), [self._padded(z) for z in self.passed], np.concatenate([[0.0], finite]), growth)
+        changes: list[float] = []
         previous: Array | None = None
         for _ in range(ROUNDS):
             flow = self.reduced()
-            path = list(flow.path(np.zeros(self.basis.shape[1]), 0.0, some, tolerance / STEPPING))
+            path = list(flow.path(np.zeros(self.basis.shape[1]), 0.0, stops, tolerance / STEPPING))
             if previous is not None:
                 changes.append(_relative(path[-1], self._padded(previous)))
                 self.error = _remaining(changes)
@@ -110,12 +114,12 @@ class GalerkinFlow:
             if self.basis.shape[1] >= MOST:
                 self.error = max(self.error, changes[-1] if changes else np.inf)
                 break
-            if not self._enrich(flow, path, np.concatenate([[0.0], some]), growth):
+            if not self._enrich(flow, path, np.concatenate([[0.0], stops]), growth):
                 self.error = tolerance / STEPPING
                 break
             previous = path[-1]
         self.error = max(self.error, UNRESOLVED * tolerance)
-        path = list(flow.path(np.zeros(flow.outputs.shape[1]), 0.0, stops, tolerance / STEPPING))
+        path = [self._padded(z) for z in path]
         self.z, self.t = path[-1], float(stops[-1])
         return path
 
@@ -132,6 +136,8 @@ class GalerkinFlow:
 
     def _enrich(self, flow: ReducedFlow, path: list[Array], times: Array, growth: int) -> bool:
         """Adds the main directions of the residual −g/n − V ż (eq. 59) along the path; False if there are none."""
+        if len(path) > FEW:
+            path, times = path[::-1][::SPARED][::-1], np.concatenate([times[:1], times[1:][::-1][::SPARED][::-1]])
         slopes = np.stack([flow.slope(flow.f(z)) for z in path], axis=1)
         weight = np.sqrt(np.diff(np.minimum(times, 10 * times[-2]) if np.isinf(times[-1]) else times))
         residual = (-slopes + self.basis @ (flow.outputs.T @ slopes)) * weight

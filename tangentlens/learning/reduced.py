@@ -69,46 +69,59 @@ class ReducedFlow:
         return np.minimum(values, 0.0), vectors
 
     def path(self, z: Array, t: float, stops: Array, tolerance: float) -> Iterator[Array]:
-        """The flow from z at time t through every stop, each reached exactly: yields z at the stops.
+        """The flow from z at time t: yields z at every stop (ascending, from t on), the last of them reached exactly.
 
-        The last stop may be infinite for the squared loss, whose flow comes to rest.
+        tolerance: of every step, relative, for the difference to the embedded method of order three. What is yielded
+        errs by a small part of that. The last stop may be infinite for the squared loss, whose flow comes to rest.
         """
-        modes, age = self.modes(self.f(z)), 0
-        step = next((float(stop) for stop in stops if stop > t), t) - t
-        for stop in stops:
-            if np.isinf(stop):
-                yield self.rest()
-                return
-            while t < stop:
+        ends = stops[np.isfinite(stops)]
+        waiting = int(np.searchsorted(ends, t, side="right"))
+        yield from (z for _ in ends[:waiting])
+        if waiting < len(ends):
+            yield from self._steps(z, t, ends[waiting:], tolerance)
+        if len(ends) < len(stops):
+            yield self.rest()
+
+    def _steps(self, z: Array, t: float, stops: Array, tolerance: float) -> Iterator[Array]:
+        """The flow through finite stops; steps are as long as the tolerance allows, whatever stops lie within."""
+        end, f = float(stops[-1]), self.f(z)
+        modes, age, step, place = self.modes(f), 0, float(stops[0]) - t, 0
+        while t < end:
+            rate, new = self.rate(f), z
+            while True:
+                last = step >= end - t
+                taken = min(step, end - t)
+                tried = self._step(z, taken, rate, modes)
+                new = tried.end
+                excess = tried.error / (tolerance * max(float(np.linalg.norm(new)), 1e-300))
+                if excess <= 1:
+                    break
+                if age:  # an old Jacobian may be to blame
+                    modes, age = self.modes(f), 0
+                    continue
+                step = taken * max(0.2, 0.9 * excess**-0.25)
+            within = stops[place:-1][stops[place:-1] <= t + taken]
+            if len(within):
+                yield from tried.at(within - t)
+            place += len(within)
+            age += 1 if excess < 0.1 else KEPT
+            t, z = (end if last else t + taken), new
+            step = taken * min(4.0, 0.9 * max(excess, 1e-12) ** -0.25)
+            if t < end:
                 f = self.f(z)
-                rate = self.rate(f)
                 if age >= KEPT:
                     modes, age = self.modes(f), 0
-                last = False
-                while True:
-                    last = step >= stop - t
-                    new, error = self._step(z, min(step, stop - t), rate, modes)
-                    allowed = tolerance * max(float(np.linalg.norm(new)), 1e-300)
-                    if error <= allowed:
-                        break
-                    if age:  # an old Jacobian may be to blame
-                        modes, age = self.modes(f), 0
-                        continue
-                    step = min(step, stop - t) * max(0.2, 0.9 * (allowed / error) ** 0.25)
-                age += 1 if error < allowed / 10 else KEPT
-                taken = min(step, stop - t)
-                t, z = (float(stop), new) if last else (t + taken, new)
-                step = max(step if last else 0.0, taken * min(4.0, 0.9 * (allowed / max(error, 1e-300)) ** 0.25))
-            yield z
+        yield z
 
     def rest(self) -> Array:
         """Where the flow of the squared loss ends: the least-squares solution of smallest norm."""
         return np.asarray(np.linalg.lstsq(self.outputs, self.targets.y.ravel(), rcond=1e-12)[0], dtype=np.float64)
 
-    def _step(self, z: Array, h: float, rate: Array, modes: tuple[Array, Array]) -> tuple[Array, float]:
-        """One step of exprb43 and the norm of its difference to the embedded third-order method."""
+    def _step(self, z: Array, h: float, rate: Array, modes: tuple[Array, Array]) -> _Step:
+        """One step of exprb43, whose stages are at h / 2 and h."""
         values, vectors = modes
-        half, (one, three, four) = phi_functions(values * (h / 2))[0], phi_functions(values * h)
+        both = phi_functions(np.concatenate([values * (h / 2), values * h]))
+        half, (one, three, four) = both[0, :len(values)], both[:, len(values):]
         r = vectors.T @ rate
 
         def remainder(move: Array) -> Array:  # D = N(z + move) − N(z), in the eigenbasis
@@ -116,17 +129,37 @@ class ReducedFlow:
 
         second = remainder(h / 2 * half * r)
         third = remainder(h * one * (r + second))
-        difference = h * four * (12 * third - 48 * second)
-        new = z + vectors @ (h * (one * r + three * (16 * second - 2 * third)) + difference)
-        return new, float(np.linalg.norm(difference))
+        square, cubic = 16 * second - 2 * third, 12 * third - 48 * second
+        end = z + vectors @ (h * (one * r + three * square + four * cubic))
+        return _Step(z, h, modes, (r, square, cubic), end, float(np.linalg.norm(h * four * cubic)))
 
 
-def phi_functions(x: Array) -> tuple[Array, Array, Array]:
-    """φ_1, φ_3 and φ_4 of x ≤ 0, where φ_k(x) = Σ_j x^j / (j + k)!."""
+@dataclass(frozen=True)
+class _Step:
+    """A step of length h from z. N grows by (s/h)² a / 2 + (s/h)³ b / 6 within it, with parts = (rate, a, b)."""
+
+    z: Array
+    h: float
+    modes: tuple[Array, Array]
+    parts: tuple[Array, Array, Array]
+    end: Array  # z after the time h
+    error: float  # norm of the difference to the embedded method of order three
+
+    def at(self, times: Array) -> Array:
+        """z after some times s ≤ h, (len(s), m): the solution of the linear equation with that N."""
+        values, vectors = self.modes
+        s = times[:, None]
+        one, three, four = phi_functions((values * s).ravel()).reshape(3, len(times), len(values))
+        rate, square, cubic = self.parts
+        share = s / self.h
+        return np.asarray(self.z + s * (one * rate + share**2 * three * square + share**3 * four * cubic) @ vectors.T)
+
+
+def phi_functions(x: Array) -> Array:
+    """φ_1, φ_3 and φ_4 of x ≤ 0, where φ_k(x) = Σ_j x^j / (j + k)!; shape (3, len(x))."""
     near = np.abs(x) < 1.0
     small, large = np.where(near, x, 0.0), np.where(near, 1.0, x)
     first = np.expm1(large) / large
     third = ((first - 1) / large - 0.5) / large
-    far = (first, third, (third - 1 / 6) / large)
-    first, third, fourth = np.where(near, np.polynomial.polynomial.polyval(small, SERIES), far)
-    return first, third, fourth
+    far = np.stack([first, third, (third - 1 / 6) / large])
+    return np.where(near, (np.vander(small, len(SERIES), increasing=True) @ SERIES).T, far)

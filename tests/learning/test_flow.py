@@ -10,6 +10,8 @@ import reference
 from cases import distance, random_texts, tokens_of
 
 import tangentlens as tl
+from tangentlens.learning.losses import encode
+from tangentlens.learning.reduced import ReducedFlow, _Step
 
 PROBLEMS = [("squared", 2), ("logistic", 2), ("softmax", 3), ("squared", 3)]
 NETS = {"mlp": tl.MLP(), "cnn-same": tl.CNN(), "cnn-valid-sum": tl.CNN(padding="valid", pooling="sum"),
@@ -228,3 +230,35 @@ def test_very_long_times_on_separable_texts(loss):
     assert (np.diff(losses) <= 1e-3 * losses[:-1] + 1e-12).all()
     assert losses[-1] < 1e-4
     assert trajectory.curves["train_accuracy"][-1] == 1.0
+
+
+@pytest.mark.parametrize(("loss", "classes"), PROBLEMS)
+def test_stops_within_steps_are_as_exact_as_their_ends(loss, classes, monkeypatch):
+    tokens, labels = random_texts(SIZE, classes=classes)
+    kernel = tl.CNN().kernel(tokens)
+    targets = encode(labels, loss, texts=SIZE)
+    flow = ReducedFlow(np.kron(kernel, np.eye(targets.y.shape[1])) / 10, targets)
+    steps, step = [], ReducedFlow._step
+    monkeypatch.setattr(ReducedFlow, "_step", lambda self, *how: steps.append(how) or step(self, *how))
+    stops, start = np.geomspace(1e-3, 30, 60), np.zeros(flow.outputs.shape[1])
+    coarse = np.stack(list(flow.path(start, 0.0, stops, 1e-3)))
+    assert 0 < len(steps) < 40  # fewer than stops
+    fine = np.stack(list(flow.path(start, 0.0, stops, 1e-10)))
+    assert np.all(np.linalg.norm(coarse - fine, axis=1) < 1e-4 * np.linalg.norm(fine, axis=1))
+    ends = [list(flow.path(start, 0.0, stops[:k], 1e-10))[-1] for k in (10, 40)]
+    assert distance(np.stack(ends), fine[[9, 39]]) < 1e-8
+
+
+def test_the_solution_within_a_step_is_the_integral():
+    """z + ∫ exp((s − τ) J) (rate + (τ/h)² a / 2 + (τ/h)³ b / 6) dτ, by Gauss and Legendre's rule."""
+    random = np.random.default_rng(0)
+    values, vectors = -np.geomspace(1e-3, 30, 7), np.linalg.qr(random.normal(size=(7, 7)))[0]
+    z, rate, square, cubic = random.normal(size=(4, 7))
+    h, s = 0.8, np.array([0.1, 0.4, 0.75])
+    step = _Step(z, h, (values, vectors), (rate, square, cubic), z, 0.0)
+    nodes, weights = np.polynomial.legendre.leggauss(40)
+    for found, end in zip(step.at(s), s, strict=True):
+        tau = end * (nodes + 1) / 2
+        grown = rate + np.outer((tau / h)**2, square) / 2 + np.outer((tau / h)**3, cubic) / 6
+        integral = weights @ (np.exp(np.outer(end - tau, values)) * grown) * end / 2
+        assert distance(found, z + vectors @ integral) < 1e-13
