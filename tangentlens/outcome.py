@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tangentlens.data import Tokens, tokenize
 from tangentlens.data.storage import read_arrays
+from tangentlens.data.threads import parallel
 from tangentlens.errors import DataError, OptionError
 from tangentlens.kernels import Architecture, describe
 from tangentlens.predictions import Explanation, FirstOrder, LanguageModel, Trajectory
@@ -29,6 +30,8 @@ from tangentlens.report.page import render
 from tangentlens.report.results import as_json, result
 from tangentlens.report.state import State, read_compared, read_state, read_verified
 from tangentlens.report.verified import errors_table, scores_table, verified_result
+
+FAST = 1  # level of compression of scores.parquet: a quarter larger than by default, in three quarters of the time
 
 
 @dataclass(frozen=True)
@@ -86,17 +89,22 @@ class Audit:
     def write(self, stage: Path) -> None:
         """Writes the files into the stage of a folder of results; see `staged`. Raises OutputError."""
         with explained(stage.parent):
-            (stage / "audit.html").write_bytes(render(self.content).encode())
-            self.table.write_parquet(stage / "scores.parquet")
-            (stage / "flags.json").write_bytes(flags_json(self.content).encode("utf-8", "backslashreplace"))
-            if self.content.verified:
-                scores_table(self.content.verified).write_parquet(stage / "verified.parquet")
-                errors_table(self.content.verified).write_parquet(stage / "verified-errors.parquet")
-            if self.content.compared:
-                compared_table(self.content.compared).write_parquet(stage / "compared.parquet")
-            state = State(self.tokens, self.architectures, self.trajectories, self.content, self.rows)
-            state.write(stage / "state.npz")
-            (stage / "run.json").write_bytes(f"{self.to_json()}\n".encode("utf-8", "backslashreplace"))
+            parallel(lambda write: write(stage), (self._write_scores, self._write_others))
+
+    def _write_scores(self, stage: Path) -> None:
+        self.table.write_parquet(stage / "scores.parquet", compression_level=FAST)
+
+    def _write_others(self, stage: Path) -> None:
+        (stage / "audit.html").write_bytes(render(self.content).encode())
+        (stage / "flags.json").write_bytes(flags_json(self.content).encode("utf-8", "backslashreplace"))
+        if self.content.verified:
+            scores_table(self.content.verified).write_parquet(stage / "verified.parquet")
+            errors_table(self.content.verified).write_parquet(stage / "verified-errors.parquet")
+        if self.content.compared:
+            compared_table(self.content.compared).write_parquet(stage / "compared.parquet")
+        state = State(self.tokens, self.architectures, self.trajectories, self.content, self.rows)
+        state.write(stage / "state.npz")
+        (stage / "run.json").write_bytes(f"{self.to_json()}\n".encode("utf-8", "backslashreplace"))
 
     def summary(self) -> dict[str, Any]:
         """What run.json holds: every setting, versions, the data's fingerprint, and the main results."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -13,7 +13,7 @@ from tangentlens.data.tokens import Tokens
 from tangentlens.features.bag import known_patterns
 from tangentlens.features.counting import count_matrix, count_texts
 from tangentlens.features.family import Family, Features
-from tangentlens.features.patterns import Patterns, occurrences
+from tangentlens.features.patterns import Found, Patterns, occurrences
 from tangentlens.features.windows import pooling_weight
 
 
@@ -29,11 +29,14 @@ class NGrams:
     columns: Features | None
     pooling: str
     per_window: bool = True
+    found: dict[tuple[int, ...], Found] = field(default_factory=dict)  # of the order asked for last
 
     def family(self, order: int, coefficient: float) -> Family:
         """Family `n-gram` of one order."""
         tokens = self.tokens
-        ids, patterns = occurrences(tokens, tuple(range(order)), known_patterns(self.columns, tuple(range(order))))
+        shape = tuple(range(order))
+        ids, patterns = occurrences(tokens, shape, known_patterns(self.columns, shape), self.found)
+        self.found = {shape: (ids, patterns)}
         if self.pooling == "last":
             starts = tokens.offsets[1:] - order
             starts, everywhere = starts[starts >= tokens.offsets[:-1]], ids

@@ -80,30 +80,42 @@ def escaped(vocabulary: Vocabulary) -> pl.Series:
     return pl.Series("token", vocabulary.strings, dtype=pl.String).str.replace_all(r"([ _@<\\])", r"\${1}")
 
 
-def occurrences(tokens: Tokens, shape: tuple[int, ...], known: Patterns | None = None
-                ) -> tuple[NDArray[np.int32], Patterns]:
+Found = tuple[NDArray[np.int32], Patterns]
+
+
+def occurrences(tokens: Tokens, shape: tuple[int, ...], known: Patterns | None = None,
+                found: dict[tuple[int, ...], Found] | None = None) -> Found:
     """The pattern id at every token position, and the patterns.
 
     Returns ids (total,), −1 where the pattern would leave its text or holds an unknown token (or, with `known`, is
-    not among those patterns).
+    not among those patterns). found: of the same tokens and columns, by shape; a longer pattern extends a shorter one,
+    and what is found on the way is added.
     """
+    found = {} if found is None else found
+    if shape not in found:
+        found[shape] = _occurrences(tokens, shape, known, found)
+    return found[shape]
+
+
+def _occurrences(tokens: Tokens, shape: tuple[int, ...], known: Patterns | None, found: dict[tuple[int, ...], Found]
+                 ) -> Found:
     if known is not None:
         same_vocabulary(known.vocabulary, tokens.vocabulary)
     size = len(tokens.vocabulary)
     last = tokens.shifted(shape[-1])
     if len(shape) == 1:
         if known is None:
-            found, ids = _present(last, size)
-            return ids, Patterns(shape, found, None, tokens.vocabulary)
+            present, ids = _present(last, size)
+            return ids, Patterns(shape, present, None, tokens.vocabulary)
         return _looked_up(last.astype(np.int64), known.keys), known
-    start, beginning = occurrences(tokens, shape[:-1], None if known is None else known.beginning)
+    start, beginning = occurrences(tokens, shape[:-1], None if known is None else known.beginning, found)
     keys = start * np.int64(size)
     keys += last
     keys[(start < 0) | (last < 0)] = ABSENT
     if known is not None:
         return _looked_up(keys, known.keys), known
-    found, ids = ranked(keys)
-    return ids, Patterns(shape, found, beginning, tokens.vocabulary)
+    present, ids = ranked(keys)
+    return ids, Patterns(shape, present, beginning, tokens.vocabulary)
 
 
 def _looked_up(keys: NDArray[np.int64], known: NDArray[np.int64]) -> NDArray[np.int32]:

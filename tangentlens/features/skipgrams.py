@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tangentlens.features.bag import known_patterns
 from tangentlens.features.counting import Ids, count_texts
 from tangentlens.features.family import Array, Family, Features
-from tangentlens.features.patterns import Patterns, occurrences
+from tangentlens.features.patterns import Found, occurrences
 from tangentlens.features.windows import Windows, pooling_weight
 
 
@@ -21,12 +20,13 @@ class Skipgrams:
     windows: Windows
     pooling: str
     columns: Features | None = None
-    found: dict[tuple[int, ...], tuple[NDArray[np.int32], Patterns]] = field(default_factory=dict)
+    found: dict[tuple[int, ...], Found] = field(default_factory=dict)
 
     def family(self, places: tuple[int, ...], coefficients: Array, groups: tuple[str, ...]) -> Family:
         """The family of one non-empty subset of places, in ascending order; the last group is the full window."""
         windows = self.windows
-        ids, patterns = self._patterns(tuple(place - places[0] for place in places))
+        shape = tuple(place - places[0] for place in places)
+        ids, patterns = occurrences(windows.tokens, shape, known_patterns(self.columns, shape), self.found)
         pattern = windows.at(places[0], ids)
         if len(groups) == 1:
             column: Ids = pattern
@@ -39,8 +39,3 @@ class Skipgrams:
         single = len(places) == 1
         return Family("token@offset" if single else "skip-gram", patterns, raw, weight, coefficients, groups,
                       style="offset" if single else "tokens", window=windows.size, first=places[0])
-
-    def _patterns(self, shape: tuple[int, ...]) -> tuple[NDArray[np.int32], Patterns]:
-        if shape not in self.found:
-            self.found[shape] = occurrences(self.windows.tokens, shape, known_patterns(self.columns, shape))
-        return self.found[shape]

@@ -144,7 +144,7 @@ class GalerkinFlow:
         while True:
             known = self.null.shape[1]
             residual = residual - self.null @ (self.null.T @ residual)
-            directions, size, _ = np.linalg.svd(residual, full_matrices=False)
+            directions, size = _main(residual)
             if size[0] <= ROUNDING * float(np.max(np.linalg.norm(slopes, axis=0) * weight)):
                 return False
             size_before = self.basis.shape[1]
@@ -198,6 +198,13 @@ class GalerkinFlow:
         size = np.linalg.norm(vectors, axis=0)
         vectors = vectors[:, size > SPANNED] / size[size > SPANNED]
         return vectors - self.basis @ (self.outputs[:len(vectors)].T @ vectors)
+
+
+def _main(vectors: Array) -> tuple[Array, Array]:
+    """Left singular vectors and values of a tall matrix, largest first, from its small Gram matrix: the first ones."""
+    values, modes = np.linalg.eigh(vectors.T @ vectors)
+    size = np.sqrt(np.maximum(values[::-1], 0.0))
+    return vectors @ modes[:, ::-1] / np.maximum(size, np.finfo(np.float64).tiny), size
 
 
 def _span(vectors: Array) -> Array:

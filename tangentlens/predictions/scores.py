@@ -17,6 +17,7 @@ from tangentlens.learning.dynamics import Dynamics
 
 Array = NDArray[np.float64]
 CHUNK = 2**22  # label scores held at a time while half steps are found
+SHARED = 100_000  # features from which on families are worked on side by side
 
 
 def output_classes(dynamics: Dynamics) -> list[object]:
@@ -31,14 +32,20 @@ def score_table(features: Features, dynamics: Dynamics, record: int, *, half_ste
 
 
 def score_tables(features: Features, dynamics: Dynamics, record: int, *, half_steps: bool = True
-                 ) -> Iterator[pl.DataFrame]:
+                 ) -> list[pl.DataFrame]:
     """The rows of every family, in order."""
-    for run in lags.runs(features.families):
+
+    def tables(run: list[int]) -> list[pl.DataFrame]:
         families = [features.families[number] for number in run]
         if len(run) > 1:
-            yield from _lag_tables(families, dynamics, record, half_steps)
-        else:
-            yield family_table(families[0], dynamics, record, half_steps=half_steps)
+            return _lag_tables(families, dynamics, record, half_steps)
+        return [family_table(families[0], dynamics, record, half_steps=half_steps)]
+
+    runs = lags.runs(features.families)
+    longest = sorted(runs, key=lambda run: -features.families[run[0]].columns)  # first, so that none waits for it
+    enough = features.columns >= SHARED
+    found = dict(zip(map(tuple, longest), parallel(tables, longest, enough=enough), strict=True))
+    return [table for run in runs for table in found[tuple(run)]]
 
 
 def family_table(family: Family, dynamics: Dynamics, record: int, *, half_steps: bool = True) -> pl.DataFrame:

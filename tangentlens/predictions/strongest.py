@@ -34,8 +34,7 @@ def strongest(trajectory: Trajectory, *, step: int = -1) -> Strongest:
     tables, extremes = [], []
     for block, table in enumerate(score_tables(trajectory.features, trajectory.dynamics, record)):
         family = trajectory.features.families[block]
-        table = table.with_row_index("column")
-        table = table.filter(pl.col("count") > 0)
+        table = table.with_row_index("column").filter(pl.col("count") > 0)
         extremes.append(_extremes(table, trajectory).with_columns(
             pl.col("column") % family.columns, order=pl.lit(family.order), block=pl.lit(block)))
         tables.append(table.drop("column"))
