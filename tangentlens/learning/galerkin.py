@@ -9,6 +9,7 @@ At the end the whole path is refined in the same way, which also tells how much 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,10 @@ from tangentlens.learning.reduced import ReducedFlow
 Array = NDArray[np.float64]
 START = 6  # Krylov vectors before the first step
 GROWTH = 2  # vectors added at a time while time advances …
-REFINED = 3  # … and, at least, while the whole path is refined: one for every output
-RATIOS = 0.25, 0.75  # by which changes are taken to shrink from round to round
+REFINED = 3  # … and, at least, while the whole path is refined: one for every output …
+SHARE = 10  # … and one for so many that there are
+RATIOS = 0.25, 0.9  # by which changes are taken to shrink from round to round
+SURE = 0.7  # share of the tolerance that the estimate must fall to: in 1 of 5 cases it is too small, by up to 1.4
 ROUNDS = 12  # of refinement
 SPARED = 2  # what a path leaves out is looked at in one in this of its moments
 FEW = 8  # … if it has more
@@ -31,6 +34,8 @@ DEPENDENT = 1e-8  # new vectors with a smaller share of squared norm depend on t
 NULL = 1e-14  # a unit vector with a smaller share of the largest wᵀ Θ w lies in the null space of Θ
 ROUNDING = 1e-13  # a residual with a smaller share of the slopes is zero
 UNRESOLVED = 0.03  # share of the tolerance below which the time steps decide
+NARROW = 5e-3  # tolerance from which on the projected flow is worked out in 32 bits …
+LARGE = 2**20  # … if it has so many outputs
 MOST = 400  # basis vectors
 
 
@@ -50,6 +55,7 @@ class GalerkinFlow:
     z: Array = field(init=False, repr=False)
     null: Array = field(init=False, repr=False)  # (n c, q), directions found to lie in the null space of Θ
     passed: list[Array] = field(default_factory=list, repr=False)  # z at all stops so far
+    left: list[float] = field(default_factory=list, repr=False)  # norms of what paths left out
     error: float = 0.0
     largest: float = 0.0  # largest squared norm wᵀ Θ w of a unit vector so far
 
@@ -65,9 +71,11 @@ class GalerkinFlow:
             start = added
         self.z = np.zeros(self.basis.shape[1])
 
-    def reduced(self) -> ReducedFlow:
-        """The projected flow on the training texts."""
-        return ReducedFlow(self.outputs[:self.basis.shape[0]], self.targets)
+    def reduced(self, tolerance: float = 0.0) -> ReducedFlow:
+        """The projected flow on the training texts; of 32 bits where it is large and the tolerance allows."""
+        outputs = self.outputs[:self.basis.shape[0]]
+        narrow = tolerance >= NARROW and outputs.size >= LARGE
+        return ReducedFlow(outputs.astype(np.float32) if narrow else outputs, self.targets)
 
     @property
     def fastest(self) -> float:
@@ -80,11 +88,11 @@ class GalerkinFlow:
         """Moves through the stops (ascending times) and returns the coefficients z (m,) at each."""
         previous: Array | None = None
         while True:
-            flow = self.reduced()
+            flow = self.reduced(self.tolerance)
             path = list(flow.path(self._padded(self.z), self.t, stops, self.tolerance / STEPPING))
             if previous is not None and _relative(path[-1], self._padded(previous)) < self.tolerance:
                 break
-            if self.basis.shape[1] >= MOST or not self._enrich(flow, path, np.concatenate([[self.t], stops]), GROWTH):
+            if self.basis.shape[1] >= MOST or not self._enrich(path, np.concatenate([[self.t], stops]), GROWTH):
                 break
             previous = path[-1]
         self.z, self.t = path[-1], float(stops[-1])
@@ -94,27 +102,28 @@ class GalerkinFlow:
     def refine(self, stops: Array, tolerance: float) -> list[Array]:
         """The whole path again, from 0 through all stops, the basis growing by what is left out anywhere on it.
 
-        Rounds of growth change the end by d_1, d_2, …; if the changes go on to shrink by r, the larger of the last two
-        ratios, what remains is d_k r / (1 − r): the `error`. Rounds go on until it is below the tolerance. It does not
-        see the error of the time steps, so it is never less than 0.03 of the tolerance.
+        Rounds of growth change the end by d_1, d_2, …; if the changes go on to shrink by r, the largest of the last two
+        ratios and of those of what paths left out, what remains is d_k r / (1 − r): the `error`. Rounds go on until it
+        is clearly below the tolerance. It does not see the error of the time steps, so it is never less than 0.03 of
+        that.
         """
         growth = min(max(REFINED, self.targets.y.shape[1]), 8)
         finite = stops[np.isfinite(stops)]
-        self._enrich(self.reduced(), [self._padded(z) for z in self.passed], np.concatenate([[0.0], finite]), growth)
+        self._enrich([self._padded(z) for z in self.passed], np.concatenate([[0.0], finite]), growth)
         changes: list[float] = []
         previous: Array | None = None
         for _ in range(ROUNDS):
-            flow = self.reduced()
+            flow = self.reduced(tolerance)
             path = list(flow.path(np.zeros(self.basis.shape[1]), 0.0, stops, tolerance / STEPPING))
             if previous is not None:
                 changes.append(_relative(path[-1], self._padded(previous)))
-                self.error = _remaining(changes)
-                if len(changes) > 1 and self.error <= tolerance:
+                self.error = _remaining(changes, self.left)
+                if len(changes) > 1 and self.error <= SURE * tolerance:
                     break
             if self.basis.shape[1] >= MOST:
                 self.error = max(self.error, changes[-1] if changes else np.inf)
                 break
-            if not self._enrich(flow, path, np.concatenate([[0.0], stops]), growth):
+            if not self._enrich(path, np.concatenate([[0.0], stops]), max(growth, self.basis.shape[1] // SHARE)):
                 self.error = tolerance / STEPPING
                 break
             previous = path[-1]
@@ -134,13 +143,15 @@ class GalerkinFlow:
     def _padded(self, z: Array) -> Array:
         return np.concatenate([z, np.zeros(self.basis.shape[1] - len(z))])
 
-    def _enrich(self, flow: ReducedFlow, path: list[Array], times: Array, growth: int) -> bool:
+    def _enrich(self, path: list[Array], times: Array, growth: int) -> bool:
         """Adds the main directions of the residual −g/n − V ż (eq. 59) along the path; False if there are none."""
         if len(path) > FEW:
             path, times = path[::-1][::SPARED][::-1], np.concatenate([times[:1], times[1:][::-1][::SPARED][::-1]])
+        flow = self.reduced()  # what is left out is far smaller than what 32 bits round off
         slopes = np.stack([flow.slope(flow.f(z)) for z in path], axis=1)
         weight = np.sqrt(np.diff(np.minimum(times, 10 * times[-2]) if np.isinf(times[-1]) else times))
         residual = (-slopes + self.basis @ (flow.outputs.T @ slopes)) * weight
+        self.left.append(float(np.linalg.norm(residual)))
         while True:
             known = self.null.shape[1]
             residual = residual - self.null @ (self.null.T @ residual)
@@ -220,12 +231,14 @@ def _extended(orthonormal: Array, vectors: Array) -> Array:
     return np.hstack([orthonormal, directions[:, size > 1e-3]])
 
 
-def _remaining(changes: list[float]) -> float:
-    """What a shrinking sequence of changes leaves to come, by the larger of its last two ratios."""
+def _remaining(changes: list[float], left: list[float]) -> float:
+    """What a shrinking sequence of changes leaves to come, by the largest of its last two ratios and of those of what
+    paths left out.
+    """
     if len(changes) < 2 or changes[-1] == 0.0:
         return changes[-1]
-    before = np.maximum(changes[-3:-1], np.finfo(np.float64).tiny)
-    ratio = float(np.clip(np.max(changes[-len(before):] / before), *RATIOS))
+    ratios = [new / max(old, np.finfo(np.float64).tiny) for row in (changes, left) for old, new in pairwise(row[-3:])]
+    ratio = float(np.clip(np.max(ratios), *RATIOS))
     return changes[-1] * ratio / (1 - ratio)
 
 

@@ -14,8 +14,8 @@ from tangentlens.learning.losses import Targets
 
 Array = NDArray[np.float64]
 KEPT = 3  # steps for which a Jacobian serves while the error stays far below what is allowed
-SHARED = 2**20  # entries of F above which products with it are shared between processors
-BLOCK = 2**18  # entries of F that one thread bends at a time: they stay in its cache
+SHARED = 2**20  # entries of F above which work on it is shared between processors
+BLOCK = 2**20  # bytes of F that one thread works on at a time: they stay in its cache
 SERIES = np.array([[1 / factorial(j + k) for k in (1, 3, 4)] for j in range(18)])  # of φ_1, φ_3 and φ_4
 
 
@@ -26,7 +26,9 @@ class ReducedFlow:
     The Jacobian −(1/n) Fᵀ H F is symmetric, so φ-functions are exact in its eigenbasis, and stiffness costs nothing.
     Source: Hochbruck, Ostermann, Schweitzer, SIAM J. Numer. Anal. 47 (2009), method exprb43.
 
-    Shapes: F (n c, m) outputs of the m basis vectors on the training texts.
+    Shapes: F (n c, m) outputs of the m basis vectors on the training texts. F may be of 32 bits: its columns differ by
+    orders of magnitude, and each is rounded by itself, so that slow modes are as exact as fast ones. Sums over texts
+    are of 64 bits from block to block.
     """
 
     outputs: Array
@@ -34,38 +36,50 @@ class ReducedFlow:
 
     def f(self, z: Array) -> Array:
         """Outputs F z; shape (n, c)."""
-        parts = parallel(lambda rows: self.outputs[rows] @ z, self._blocks())
-        return np.concatenate(parts).reshape(self.targets.y.shape)
+        return self.at(z)[0]
 
     def slope(self, f: Array) -> Array:
         """∂ℓ/∂f / n at outputs f; shape (n c,)."""
         return self.targets.loss.slope(f, self.targets.y).ravel() / len(self.targets.y)
 
-    def rate(self, f: Array) -> Array:
-        """dz/dt at outputs f; shape (m,)."""
-        slope = self.slope(f)
-        parts = parallel(lambda rows: self.outputs[rows].T @ slope[rows], self._blocks())
-        return np.asarray(-np.add.reduce(parts))
+    def at(self, z: Array) -> tuple[Array, Array]:
+        """Outputs F z (n, c) and dz/dt (m,) there; a block of F serves for both while it is in the cache."""
+        n, c = self.targets.y.shape
+        outputs, y, loss = self.outputs.reshape(n, -1), self.targets.y, self.targets.loss
+        f, narrow = np.empty((n, c)), z.astype(outputs.dtype)
 
-    def _blocks(self) -> list[slice]:
-        """One run of rows for every processor; a single one where there is too little work to share."""
-        rows, m = self.outputs.shape
-        size = -(-rows // workers()) if rows * m >= SHARED else rows
-        return [slice(low, low + size) for low in range(0, max(rows, 1), max(size, 1))]
+        def work(blocks: list[slice]) -> Array:
+            total = np.zeros(len(z))
+            for rows in blocks:
+                block = outputs[rows].reshape(-1, len(z))
+                f[rows] = (block @ narrow).reshape(-1, c)
+                total -= loss.slope(f[rows], y[rows]).ravel().astype(outputs.dtype) @ block
+            return total
+
+        return f, np.add.reduce(parallel(work, self._shares())) / n
+
+    def _shares(self) -> list[list[slice]]:
+        """For every processor its runs of texts; one processor where there is too little work to share."""
+        n = len(self.targets.y)
+        size = max(1, BLOCK * n // max(1, self.outputs.nbytes))
+        blocks = [slice(low, min(low + size, n)) for low in range(0, n, size)]
+        each = -(-len(blocks) // workers()) if self.outputs.size >= SHARED else max(1, len(blocks))
+        return [blocks[low:low + each] for low in range(0, len(blocks), each)]
 
     def modes(self, f: Array) -> tuple[Array, Array]:
         """Eigenvalues (m,) ≤ 0 and eigenvectors (m, m) of the Jacobian at outputs f."""
         n, c = self.targets.y.shape
-        outputs = self.outputs.reshape(n, c, -1)
+        outputs, bend = self.outputs.reshape(n, c, -1), self.targets.loss.bend
 
-        def gram(rows: slice) -> Array:
-            bent = self.targets.loss.bend(f[rows], outputs[rows])
-            bent = bent.reshape(-1, bent.shape[2])
-            return np.asarray(bent.T @ bent)
+        def gram(blocks: list[slice]) -> Array:
+            total = np.zeros((outputs.shape[2], outputs.shape[2]))
+            for rows in blocks:
+                bent = bend(f[rows].astype(outputs.dtype), outputs[rows])
+                bent = bent.reshape(-1, bent.shape[2])
+                total += bent.T @ bent
+            return total
 
-        size = max(256, BLOCK // max(1, self.outputs.shape[1] * c))
-        parts = parallel(gram, [slice(low, low + size) for low in range(0, n, size)])
-        values, vectors = np.linalg.eigh(-np.add.reduce(parts) / n)
+        values, vectors = np.linalg.eigh(-np.add.reduce(parallel(gram, self._shares())) / n)
         return np.minimum(values, 0.0), vectors
 
     def path(self, z: Array, t: float, stops: Array, tolerance: float) -> Iterator[Array]:
@@ -84,10 +98,10 @@ class ReducedFlow:
 
     def _steps(self, z: Array, t: float, stops: Array, tolerance: float) -> Iterator[Array]:
         """The flow through finite stops; steps are as long as the tolerance allows, whatever stops lie within."""
-        end, f = float(stops[-1]), self.f(z)
+        end, (f, rate) = float(stops[-1]), self.at(z)
         modes, age, step, place = self.modes(f), 0, float(stops[0]) - t, 0
         while t < end:
-            rate, new = self.rate(f), z
+            new = z
             while True:
                 last = step >= end - t
                 taken = min(step, end - t)
@@ -108,7 +122,7 @@ class ReducedFlow:
             t, z = (end if last else t + taken), new
             step = taken * min(4.0, 0.9 * max(excess, 1e-12) ** -0.25)
             if t < end:
-                f = self.f(z)
+                f, rate = self.at(z)
                 if age >= KEPT:
                     modes, age = self.modes(f), 0
         yield z
@@ -125,7 +139,7 @@ class ReducedFlow:
         r = vectors.T @ rate
 
         def remainder(move: Array) -> Array:  # D = N(z + move) − N(z), in the eigenbasis
-            return np.asarray(vectors.T @ self.rate(self.f(z + vectors @ move)) - r - values * move)
+            return np.asarray(vectors.T @ self.at(z + vectors @ move)[1] - r - values * move)
 
         second = remainder(h / 2 * half * r)
         third = remainder(h * one * (r + second))

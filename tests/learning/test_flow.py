@@ -262,3 +262,35 @@ def test_the_solution_within_a_step_is_the_integral():
         grown = rate + np.outer((tau / h)**2, square) / 2 + np.outer((tau / h)**3, cubic) / 6
         integral = weights @ (np.exp(np.outer(end - tau, values)) * grown) * end / 2
         assert distance(found, z + vectors @ integral) < 1e-13
+
+
+@pytest.mark.parametrize("net", [tl.MLP(), tl.CNN()], ids=["mlp", "cnn"])
+def test_the_error_of_late_scores_is_below_the_tolerance(net):
+    """Real texts, the squared loss, times from which on slow modes alone are missing: the witness is Θ's eigenbasis."""
+    texts = tl.movie_reviews().sample(1000, seed=1)
+    features = net.features(tl.tokenize(texts))
+    kernel = features.kernel()
+    values, modes = np.linalg.eigh(kernel)
+    values = np.maximum(values, 1e-300)
+    for time in (1e7, 1e8):
+        dynamics = tl.learn(features, texts.labels, "squared", time=time, record=[], tolerance=1e-2).dynamics
+        decayed = -np.expm1(-values * time / len(texts)) / values
+        exact = modes @ (decayed[:, None] * (modes.T @ dynamics.targets.y))
+        left = dynamics.duals[-1] - exact
+        assert np.sum(left * (kernel @ left)) < 1e-4 * np.sum(exact * (kernel @ exact))
+        assert dynamics.error <= 1e-2
+
+
+@pytest.mark.parametrize("loss", ["logistic", "squared"])
+def test_outputs_of_32_bits_change_far_less_than_the_tolerance(loss):
+    """In a basis of orders of magnitude, as learning makes it."""
+    tokens, labels = random_texts(SIZE)
+    kernel = tl.CNN().kernel(tokens)
+    values, modes = np.linalg.eigh(kernel)
+    outputs = (modes * np.sqrt(np.maximum(values, 0)))[:, values > 1e-9 * values[-1]]
+    exact = ReducedFlow(outputs, encode(labels, loss, texts=SIZE))
+    narrow = ReducedFlow(outputs.astype(np.float32), exact.targets)
+    stops, start = np.geomspace(1, 1e6, 30), np.zeros(outputs.shape[1])
+    wide, found = (np.stack(list(flow.path(start, 0.0, stops, 1e-6))) for flow in (exact, narrow))
+    assert found.dtype == np.float64
+    assert np.all(np.linalg.norm(found - wide, axis=1) < 1e-4 * np.linalg.norm(wide, axis=1))
