@@ -19,6 +19,7 @@ import tangentlens as tl
 
 GROUP = 10_000  # rows of a row group, all that is held at a time
 REVIEWS = 25_000  # the first so many of the film reviews are whole ones, from IMDB
+MIXED = 0.3  # share of sentences that are drawn from all reviews: an MLP then decides them as well as the real ones
 SCHEMA = pa.schema([("text", pa.string()), ("label", pa.int64())])
 END = re.compile(r"(?<=[.!?])\s+")
 
@@ -26,13 +27,15 @@ END = re.compile(r"(?<=[.!?])\s+")
 class Reviews:
     """Sentences of every class, and of how many each review consists.
 
-    A text is made from a random review: its label, and as many sentences as it has, each drawn from all of that class.
+    A text is made from a random review: its label, and as many sentences as it has, each drawn from all of that class,
+    or, for a share of them, from all reviews: without these the texts would be far easier to tell apart than real ones.
     """
 
     def __init__(self, texts: Sequence[str], labels: Sequence[int]) -> None:
         sentences = [END.split(text.strip()) for text in texts]
         self.labels = np.asarray(labels, dtype=np.int64)
         self.lengths = np.array([len(row) for row in sentences])
+        self.every = [one for row in sentences for one in row]
         self.pools = {int(label): [one for row, own in zip(sentences, self.labels, strict=True) if own == label
                                    for one in row] for label in np.unique(self.labels)}
 
@@ -40,13 +43,13 @@ class Reviews:
         """The texts and labels of one row group; the same for the same seed and number, whatever the file's size."""
         random = np.random.default_rng([seed, number])
         chosen = random.integers(len(self.labels), size=GROUP)[:rows]
-        draws = random.random(int(self.lengths[chosen].sum()))
+        draws, mixed = random.random((2, int(self.lengths[chosen].sum())))
         edges = np.concatenate([[0], np.cumsum(self.lengths[chosen])])
         texts = []
         for row, review in enumerate(chosen):
-            pool = self.pools[int(self.labels[review])]
-            picked = (draws[edges[row]:edges[row + 1]] * len(pool)).astype(np.int64)
-            texts.append(" ".join(pool[place] for place in picked))
+            pool, here = self.pools[int(self.labels[review])], slice(edges[row], edges[row + 1])
+            texts.append(" ".join(one[int(draw * len(one))] for draw, one in zip(
+                draws[here], (self.every if part < MIXED else pool for part in mixed[here]), strict=True)))
         return texts, self.labels[chosen]
 
 

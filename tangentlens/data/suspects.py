@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from tangentlens.data.messages import plain, shown
 from tangentlens.data.sorting import distinct
+from tangentlens.data.threads import parallel
 from tangentlens.data.tokens import Tokens
 from tangentlens.errors import DataError
 
@@ -67,13 +69,23 @@ def _with_companions(kinds: list[str], tokens: Tokens) -> list[str]:
     """The same, and COMPANION for other tokens that stand in exactly the same texts as one of these, in at least
     TOGETHER: such a cue may be either of them.
     """
-    known = tokens.ids >= 0
-    pairs = distinct(tokens.text_of_token[known] * np.int64(len(kinds)) + tokens.ids[known])
-    token, text = pairs % max(len(kinds), 1), pairs // max(len(kinds), 1)
     mark = np.random.default_rng(0).integers(0, 2**64, len(tokens), dtype=np.uint64)
-    signature = np.zeros(len(kinds), np.uint64)
-    np.add.at(signature, token, mark[text])
-    often = np.bincount(token, minlength=len(kinds)) >= TOGETHER
+    size = max(len(kinds), 1)
+    signature, texts = np.zeros(size, np.uint64), np.zeros(size, np.int64)
+
+    def seen_in(block: tuple[int, int]) -> None:
+        low, high = block
+        begin, end = tokens.offsets[[low, high]]
+        ids = tokens.ids[begin:end]
+        text = np.repeat(np.arange(low, high), tokens.lengths[low:high])
+        text, token = np.divmod(distinct(text[ids >= 0] * np.int64(size) + ids[ids >= 0]), size)
+        with lock:
+            np.add.at(signature, token, mark[text])
+            np.add.at(texts, token, 1)
+
+    lock = threading.Lock()
+    parallel(seen_in, tokens.blocks())
+    often = texts >= TOGETHER
     suspect = {int(signature[place]) for place in np.flatnonzero(often).tolist() if kinds[place]}
     return [kind or (COMPANION if seen and int(mine) in suspect else "")
             for kind, seen, mine in zip(kinds, often.tolist(), signature.tolist(), strict=True)]
@@ -86,13 +98,17 @@ def _names(tokens: Tokens) -> NDArray[np.bool_]:
         return np.zeros(0, bool)
     capital = np.array([word[:1].isupper() and word[1:].islower() for word in strings], bool)
     word = np.array([word[:1].isalpha() for word in strings], bool)
-    ids = tokens.ids
-    before = np.roll(ids, 1)
-    within = (ids >= 0) & (before >= 0)
-    within[tokens.offsets[:-1][tokens.lengths > 0]] = False
-    within[within] &= word[before[within]]  # after a word, not after a mark that may end a sentence
-    within[within] &= ~capital[before[within]] | ~np.array([w.isupper() for w in strings])[ids[within]]
-    count = np.bincount(ids[within], minlength=len(strings))
+    loud = np.array([w.isupper() for w in strings], bool)
+    count = np.zeros(len(strings), np.int64)
+    for low, high in tokens.blocks():
+        begin, end = tokens.offsets[[low, high]]
+        ids = tokens.ids[begin:end]
+        before = np.roll(ids, 1)
+        within = (ids >= 0) & (before >= 0)
+        within[tokens.offsets[low:high][tokens.lengths[low:high] > 0] - begin] = False
+        within[within] &= word[before[within]]  # after a word, not after a mark that may end a sentence
+        within[within] &= ~capital[before[within]] | ~loud[ids[within]]
+        count += np.bincount(ids[within], minlength=len(strings))
     folded: dict[str, int] = {}
     key = np.array([folded.setdefault(word.casefold(), len(folded)) for word in strings])
     every = np.bincount(key, weights=count, minlength=len(folded))[key]

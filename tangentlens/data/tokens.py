@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -110,6 +111,14 @@ class Tokens:
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         positions = np.arange(offsets[-1]) + np.repeat(self.offsets[chosen] - offsets[:-1], lengths)
         return Tokens(self.ids[positions], offsets, self.vocabulary)
+
+    def blocks(self, size: int = 2**20) -> list[tuple[int, int]]:
+        """Runs of texts, first and past the last, of about `size` tokens: what is worked out of one need not be held
+        for all.
+        """
+        marks = np.arange(size, len(self.ids), size)
+        cuts = np.unique([0, *np.searchsorted(self.offsets, marks), len(self)])
+        return [(int(low), int(high)) for low, high in pairwise(cuts)]
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes one .npz file, without pickle; `tl.load` reads it. Raises OutputError."""

@@ -59,8 +59,8 @@ class Patterns:
         """Token ids of every pattern; shape (d, order)."""
         if self.beginning is None:
             return self.keys[:, None]
-        start, last = np.divmod(self.keys, len(self.vocabulary))
-        return np.column_stack([self.beginning.tokens()[start], last])
+        start = self.keys // len(self.vocabulary)  # many times as fast as divmod
+        return np.column_stack([self.beginning.tokens()[start], self.keys - start * len(self.vocabulary)])
 
     def names(self, window: int, first: int) -> pl.Series:
         """Readable names: tokens joined by one space, `_` for every open place of the window before and after.

@@ -206,12 +206,14 @@ def _without_repeats(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if len(parts) > 1 and row["rule"] != "forbidden" and any((part, row["class"]) in words for part in parts):
             continue
         holders = row.get("holders")
+        same = (row["class"], row["cue"] if holders is None or row["rule"] == "forbidden" else holders.tobytes())
+        if len(kept) >= MOST and same not in kept:
+            continue
         if len(parts) > 1 and holders is not None and row["rule"] != "forbidden":
             if any(name == row["class"] and len(np.intersect1d(holders, other)) > OVERLAP * len(holders)
                    for name, other in longer):
                 continue
             longer.append((row["class"], holders))
-        same = (row["class"], row["cue"] if holders is None or row["rule"] == "forbidden" else holders.tobytes())
         if COMPANION in row["reason"] and COMPANION not in kept.get(same, row)["reason"] and len(parts) == 1:
             kept[same] = row | {"score": kept[same]["score"]}  # the rarer word tells a reader more
         kept.setdefault(same, row)

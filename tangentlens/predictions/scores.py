@@ -184,15 +184,16 @@ def _some(matrix: sparse.csc_array, low: int, high: int) -> sparse.csc_array:
 
 def crossing(paths: Array, final: Array, steps: Array) -> Array:
     """Where each path (m, T) first reaches half of `final` (m,), by linear interpolation; NaN where `final` is 0."""
-    share = np.divide(paths, final[:, None] / 2, out=np.zeros_like(paths), where=final[:, None] != 0)
-    reached = share >= 1
+    half = final / 2
+    reached = np.where(half[:, None] > 0, paths >= half[:, None], paths <= half[:, None])
+    reached[half == 0] = False
     first = np.argmax(reached, axis=1)
     before = np.maximum(first - 1, 0)
     rows = np.arange(len(paths))
-    low, high = share[rows, before], share[rows, first]
-    part = np.divide(1 - low, high - low, out=np.ones_like(low), where=high > low)
+    low, high = paths[rows, before], paths[rows, first]
+    part = np.divide(half - low, high - low, out=np.ones_like(low), where=high != low)
     crossing = steps[before] + part * (steps[first] - steps[before])
-    return np.where(reached.any(axis=1), crossing, np.nan)
+    return np.where(reached[rows, first], crossing, np.nan)
 
 
 def _stacked(dynamics: Dynamics, records: int) -> Array:

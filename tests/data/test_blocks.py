@@ -1,0 +1,38 @@
+"""What is worked out of blocks of texts does not depend on where the blocks end."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import tangentlens as tl
+from tangentlens.data import duplicates
+from tangentlens.data.suspects import kinds_of
+from tangentlens.data.tokens import Tokens
+
+
+@pytest.fixture(scope="module")
+def tokens() -> Tokens:
+    texts = tl.movie_reviews().sample(300, seed=2).texts
+    return tl.tokenize([*texts, "", *(f"{text} !" for text in texts[:40]), *texts[40:80], ""])
+
+
+def test_blocks_hold_every_text_once(tokens: Tokens) -> None:
+    for size in (1, 40, 10_000, 10**9):
+        blocks = tokens.blocks(size)
+        assert [low for low, _ in blocks] + [len(tokens)] == [0] + [high for _, high in blocks]
+    assert Tokens.from_ids([], vocabulary_size=1).blocks() == []
+
+
+def test_near_duplicates_do_not_depend_on_blocks(tokens: Tokens, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = duplicates.near_duplicates(tokens)
+    assert np.array_equal(whole[301:381], whole[:80])
+    monkeypatch.setattr(duplicates, "BLOCK", 100)
+    assert np.array_equal(duplicates.near_duplicates(tokens), whole)
+
+
+def test_kinds_do_not_depend_on_blocks(tokens: Tokens, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, blocks = kinds_of(tokens), Tokens.blocks
+    assert {"name", "punctuation", "function word"} < set(whole)
+    monkeypatch.setattr(Tokens, "blocks", lambda self, size=100: blocks(self, min(size, 100)))
+    assert kinds_of(tokens) == whole
