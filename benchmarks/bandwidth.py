@@ -21,6 +21,7 @@ from benchmarks.command_line import ranged
 from benchmarks.paired import seconds
 from benchmarks.processes import spread
 from reproduce.sheet import Sheet, number, text, written
+from tangentlens.data.threads import parallel
 from tangentlens.kernels import Architecture, describe
 from tangentlens.learning import KernelProduct
 
@@ -34,13 +35,15 @@ SHOWN = {
     "stored": ("stored MB", number(",.0f")), "milliseconds": ("one product\nms", written),
     "rate": ("product\nGB/s", written), "read": ("memory, read\nGB/s", written),
     "triad": ("memory, triad\nGB/s", written), "share": ("share of\nthe read", number(".2f")),
+    "narrow": ("in 32 bits\nms", written), "error": ("its relative\nerror", number(".0e")),
 }
 NOTES = (
     "One product: KernelProduct @ vector, the map and its transpose, float64. stored MB: values, indices and row "
-    "pointers of the sparse matrices that it reads, once each; vectors are not counted. memory, read: the faster of a "
+    "pointers of the sparse matrices, twice, as they are read; vectors are not counted. memory, read: the faster of a "
     f"dot product of an array with itself and a sum, {BYTES / 2**30:g} GiB, cut among all cores; triad: a = b + 3 c on "
     "three such arrays, in pieces, three arrays counted. Medians (least–largest) of product and memory in turns; "
-    "share: the median over pairs. Matrices smaller than the last cache may be read from there.",
+    "share: the median over pairs. Matrices smaller than the last cache may be read from there. In 32 bits: the same "
+    "sparse matrices and vectors in float32; its error is the larger one of a vector of ones and a random one.",
 )
 
 
@@ -81,21 +84,42 @@ def _triad(a: Array, b: Array, c: Array) -> None:
         piece += b[low:low + PIECE]
 
 
+class Narrow:
+    """The same product in float32: what it would gain, and lose. The library does not use it."""
+
+    def __init__(self, product: KernelProduct) -> None:
+        self.lanes, self.own = [lane.astype(np.float32) for lane in product.lanes], product.own.astype(np.float32)
+
+    def __matmul__(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
+        parts = parallel(lambda lane: lane.T @ (lane @ vector), self.lanes)
+        return np.asarray(np.add.reduce([self.own * vector, *parts]))
+
+    def error(self, product: KernelProduct, vectors: Sequence[Array]) -> float:
+        """The largest relative one."""
+        pairs = [(self @ vector.astype(np.float32), product @ vector) for vector in vectors]
+        return max(float(np.linalg.norm(found - exact) / np.linalg.norm(exact)) for found, exact in pairs)
+
+
 def row_of(product: KernelProduct, memory: Memory, repeats: int) -> dict[str, Any]:
     """Product, read and triad in turns; a timing of a product is the median of ten."""
     vector = np.random.default_rng(0).standard_normal(len(product.features))
     product @ vector
     memory.read()
-    stored, spent, reads, triads = stored_bytes(product), [], [], []
+    stored, spent, reads, triads, halves = stored_bytes(product), [], [], [], []
+    narrow, single = Narrow(product), vector.astype(np.float32)
     for _ in range(repeats):
         spent.append(statistics.median(seconds(lambda: product @ vector) for _ in range(10)))
+        halves.append(statistics.median(seconds(lambda: narrow @ single) for _ in range(10)))
         reads.append(memory.read() / 1e9)
         triads.append(memory.triad() / 1e9)
     rates = [stored / one / 1e9 for one in spent]
     share = statistics.median(rate / read for rate, read in zip(rates, reads, strict=True))
     return {"stored": stored / 1e6, "milliseconds": ranged(spread([1e3 * one for one in spent]), ".3g"),
             "rate": ranged(spread(rates), ".1f"), "read": ranged(spread(reads), ".1f"),
-            "triad": ranged(spread(triads), ".1f"), "share": share, "seconds_median": spread(spent)[0],
+            "triad": ranged(spread(triads), ".1f"), "share": share,
+            "narrow": ranged(spread([1e3 * one for one in halves]), ".3g"),
+            "error": narrow.error(product, [vector, np.ones_like(vector)]), "narrow_median": spread(halves)[0],
+            "seconds_median": spread(spent)[0],
             "rate_median": spread(rates)[0], "read_median": spread(reads)[0], "triad_median": spread(triads)[0]}
 
 

@@ -43,7 +43,7 @@ class Reviews:
         """The texts and labels of one row group; the same for the same seed and number, whatever the file's size."""
         random = np.random.default_rng([seed, number])
         chosen = random.integers(len(self.labels), size=GROUP)[:rows]
-        draws, mixed = random.random((2, int(self.lengths[chosen].sum())))
+        draws, mixed = random.random((int(self.lengths[chosen].sum()), 2)).T
         edges = np.concatenate([[0], np.cumsum(self.lengths[chosen])])
         texts = []
         for row, review in enumerate(chosen):

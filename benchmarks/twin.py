@@ -34,7 +34,7 @@ PROBED = 5  # steps by which a setting's seconds are foretold
 SHOWN = {
     "texts": ("texts", number(",d")), "time": ("time t", number(".3g")), "setting": ("setting", text),
     "steps": ("steps", number(",d")), "ours": ("tangentlens\ns", written), "theirs": ("PyTorch\ns", written),
-    "ratio": ("times\nfaster", number(",.0f")), "distance": ("distance to\nsmall steps", number(".3f")),
+    "ratio": ("times\nfaster", number(",.3g")), "distance": ("distance to\nsmall steps", number(".3f")),
     "correlation": ("correlation with\nthe prediction", number(".3f")),
 }
 TRIED_SHOWN = {

@@ -97,9 +97,10 @@ def test_made_up_reviews_are_seeded_and_written_group_by_group(tmp_path: Path, m
     assert pq.ParquetFile(tmp_path / "a").metadata.num_row_groups == 3
     assert a.equals(b.slice(0, 20))
     assert not a.equals(c)
-    for row in b.to_pylist():
-        sentences = set(resampling.END.split(row["text"]))
-        assert sentences <= ({"Good.", "Very good!", "Fine?", "Nice."} if row["label"] else {"Bad.", "So bad."})
+    own = {1: {"Good.", "Very good!", "Fine?", "Nice."}, 0: {"Bad.", "So bad."}}
+    drawn = [(row["label"], sentence) for row in b.to_pylist() for sentence in resampling.END.split(row["text"])]
+    assert {sentence for _, sentence in drawn} <= own[0] | own[1]
+    assert 0.5 < np.mean([sentence in own[label] for label, sentence in drawn]) < 1
     made = resampling.groups(real, 10**12, 0)  # lazily: never more than one group is made
     assert len(next(made)) == 8
 

@@ -9,7 +9,6 @@ At the end the whole path is refined in the same way, which also tells how much 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +36,7 @@ UNRESOLVED = 0.03  # share of the tolerance below which the time steps decide
 NARROW = 5e-3  # tolerance from which on the projected flow is worked out in 32 bits …
 LARGE = 2**20  # … if it has so many outputs
 MOST = 400  # basis vectors
+ROOM = 16  # vectors that there is room for when an array of them is made
 
 
 @dataclass
@@ -102,10 +102,10 @@ class GalerkinFlow:
     def refine(self, stops: Array, tolerance: float) -> list[Array]:
         """The whole path again, from 0 through all stops, the basis growing by what is left out anywhere on it.
 
-        Rounds of growth change the end by d_1, d_2, …; if the changes go on to shrink by r, the largest of the last two
-        ratios and of those of what paths left out, what remains is d_k r / (1 − r): the `error`. Rounds go on until it
-        is clearly below the tolerance. It does not see the error of the time steps, so it is never less than 0.03 of
-        that.
+        Rounds of growth change the end by d_1, d_2, …; if the changes go on to shrink by r, the mean of their last two
+        ratios, or of those of what paths left out if that is larger, what remains is d_k r / (1 − r): the `error`.
+        Rounds go on until it is clearly below the tolerance. It does not see the error of the time steps, so it is
+        never less than 0.03 of that.
         """
         growth = min(max(REFINED, self.targets.y.shape[1]), 8)
         finite = stops[np.isfinite(stops)]
@@ -147,8 +147,9 @@ class GalerkinFlow:
         """Adds the main directions of the residual −g/n − V ż (eq. 59) along the path; False if there are none."""
         if len(path) > FEW:
             path, times = path[::-1][::SPARED][::-1], np.concatenate([times[:1], times[1:][::-1][::SPARED][::-1]])
-        flow = self.reduced()  # what is left out is far smaller than what 32 bits round off
-        slopes = np.stack([flow.slope(flow.f(z)) for z in path], axis=1)
+        flow = self.reduced()  # of 64 bits: what is left out is far smaller than what 32 bits round off
+        outputs = (flow.outputs @ np.stack(path, axis=1)).T.reshape(len(path), *self.targets.y.shape)
+        slopes = np.stack([flow.slope(f) for f in outputs], axis=1)
         weight = np.sqrt(np.diff(np.minimum(times, 10 * times[-2]) if np.isinf(times[-1]) else times))
         residual = (-slopes + self.basis @ (flow.outputs.T @ slopes)) * weight
         self.left.append(float(np.linalg.norm(residual)))
@@ -187,8 +188,8 @@ class GalerkinFlow:
         if not keep.any():
             return self._beside_null(vectors, image[:n * c])
         scale = modes[:, keep] / np.sqrt(values[keep])
-        self.basis = np.hstack([self.basis, vectors @ scale])
-        self.outputs = np.hstack([self.outputs, image @ scale])
+        self.basis = _beside(self.basis, vectors @ scale)
+        self.outputs = _beside(self.outputs, image @ scale)
         return np.asarray(image[:n * c])
 
     def _beside_null(self, vectors: Array, image: Array) -> Array | None:
@@ -209,6 +210,19 @@ class GalerkinFlow:
         size = np.linalg.norm(vectors, axis=0)
         vectors = vectors[:, size > SPANNED] / size[size > SPANNED]
         return vectors - self.basis @ (self.outputs[:len(vectors)].T @ vectors)
+
+
+def _beside(columns: Array, more: Array) -> Array:
+    """More columns beside some: written into the room that their array has left, or into a new one with room for a
+    third more.
+    """
+    m, p = columns.shape[1], more.shape[1]
+    array = columns if columns.base is None else columns.base
+    if array.ndim != 2 or array.shape[1] < m + p:
+        array = np.empty((len(columns), m + max(p, ROOM, m // 3)))
+        array[:, :m] = columns
+    array[:, m:m + p] = more
+    return array[:, :m + p]
 
 
 def _main(vectors: Array) -> tuple[Array, Array]:
@@ -232,13 +246,11 @@ def _extended(orthonormal: Array, vectors: Array) -> Array:
 
 
 def _remaining(changes: list[float], left: list[float]) -> float:
-    """What a shrinking sequence of changes leaves to come, by the largest of its last two ratios and of those of what
-    paths left out.
-    """
+    """What a shrinking sequence of changes leaves to come, by its last two ratios or those of what paths left out."""
     if len(changes) < 2 or changes[-1] == 0.0:
         return changes[-1]
-    ratios = [new / max(old, np.finfo(np.float64).tiny) for row in (changes, left) for old, new in pairwise(row[-3:])]
-    ratio = float(np.clip(np.max(ratios), *RATIOS))
+    last = [np.maximum(row[-3:], np.finfo(np.float64).tiny) for row in (changes, left)]
+    ratio = float(np.clip(max((row[-1] / row[0]) ** (1 / (len(row) - 1)) for row in last), *RATIOS))
     return changes[-1] * ratio / (1 - ratio)
 
 

@@ -45,15 +45,15 @@ class ReducedFlow:
     def at(self, z: Array) -> tuple[Array, Array]:
         """Outputs F z (n, c) and dz/dt (m,) there; a block of F serves for both while it is in the cache."""
         n, c = self.targets.y.shape
-        outputs, y, loss = self.outputs.reshape(n, -1), self.targets.y, self.targets.loss
-        f, narrow = np.empty((n, c)), z.astype(outputs.dtype)
+        y, loss, dtype = self.targets.y, self.targets.loss, self.outputs.dtype
+        f, narrow = np.empty((n, c)), z.astype(dtype)
 
         def work(blocks: list[slice]) -> Array:
             total = np.zeros(len(z))
             for rows in blocks:
-                block = outputs[rows].reshape(-1, len(z))
+                block = self.outputs[rows.start * c:rows.stop * c]
                 f[rows] = (block @ narrow).reshape(-1, c)
-                total -= loss.slope(f[rows], y[rows]).ravel().astype(outputs.dtype) @ block
+                total -= loss.slope(f[rows], y[rows]).ravel().astype(dtype) @ block
             return total
 
         return f, np.add.reduce(parallel(work, self._shares())) / n
