@@ -10,6 +10,7 @@ import reference
 from cases import distance, random_texts, tokens_of
 
 import tangentlens as tl
+from tangentlens.learning import galerkin
 from tangentlens.learning.losses import encode
 from tangentlens.learning.reduced import ReducedFlow, _Step
 
@@ -264,9 +265,11 @@ def test_the_solution_within_a_step_is_the_integral():
         assert distance(found, z + vectors @ integral) < 1e-13
 
 
+@pytest.mark.parametrize("large", [galerkin.LARGE, 1], ids=["64 bits", "32 bits"])
 @pytest.mark.parametrize("net", [tl.MLP(), tl.CNN()], ids=["mlp", "cnn"])
-def test_the_error_of_late_scores_is_below_the_tolerance(net):
+def test_the_error_of_late_scores_is_below_the_tolerance(net, large, monkeypatch):
     """Real texts, the squared loss, times from which on slow modes alone are missing: the witness is Θ's eigenbasis."""
+    monkeypatch.setattr(galerkin, "LARGE", large)
     texts = tl.movie_reviews().sample(1000, seed=1)
     features = net.features(tl.tokenize(texts))
     kernel = features.kernel()
