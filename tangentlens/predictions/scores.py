@@ -17,7 +17,8 @@ from tangentlens.learning.dynamics import Dynamics
 
 Array = NDArray[np.float64]
 CHUNK = 2**22  # label scores held at a time while half steps are found
-SHARED = 100_000  # features from which on families are worked on side by side
+SHARED = 100_000  # features from which on families are worked on side by side …
+ALIKE = 1.3  # … where none has this many times its share of them: that one shares its own work
 
 
 def output_classes(dynamics: Dynamics) -> list[object]:
@@ -43,7 +44,8 @@ def score_tables(features: Features, dynamics: Dynamics, record: int, *, half_st
 
     runs = lags.runs(features.families)
     longest = sorted(runs, key=lambda run: -features.families[run[0]].columns)  # first, so that none waits for it
-    enough = features.columns >= SHARED
+    largest = max((family.columns for family in features.families), default=0)
+    enough = features.columns >= SHARED and largest * workers() <= ALIKE * features.columns
     found = dict(zip(map(tuple, longest), parallel(tables, longest, enough=enough), strict=True))
     return [table for run in runs for table in found[tuple(run)]]
 

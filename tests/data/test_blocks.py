@@ -31,6 +31,13 @@ def test_near_duplicates_do_not_depend_on_blocks(tokens: Tokens, monkeypatch: py
     assert np.array_equal(duplicates.near_duplicates(tokens), whole)
 
 
+@pytest.mark.parametrize("texts", [[], [""], ["", ""]])
+def test_texts_without_tokens_have_no_kinds_and_no_duplicates(texts: list[str]) -> None:
+    tokens = tl.tokenize(texts)
+    assert kinds_of(tokens) == []
+    assert duplicates.near_duplicates(tokens).tolist() == list(range(len(texts)))
+
+
 def test_kinds_do_not_depend_on_blocks(tokens: Tokens, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, blocks = kinds_of(tokens), Tokens.blocks
     assert {"name", "punctuation", "function word"} < set(whole)
