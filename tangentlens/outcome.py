@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from tangentlens.data import Tokens, tokenize
 from tangentlens.data.storage import read_arrays
+from tangentlens.data.threads import parallel
 from tangentlens.errors import DataError, OptionError
 from tangentlens.kernels import Architecture, describe
 from tangentlens.predictions import Explanation, FirstOrder, LanguageModel, Trajectory
@@ -89,10 +89,7 @@ class Audit:
     def write(self, stage: Path) -> None:
         """Writes the files into the stage of a folder of results; see `staged`. Raises OutputError."""
         with explained(stage.parent):
-            with ThreadPoolExecutor(2) as pool:  # waits for both, also when one fails
-                written = [pool.submit(write, stage) for write in (self._write_scores, self._write_others)]
-            for one in written:
-                one.result()
+            parallel(lambda write: write(stage), (self._write_scores, self._write_others))
 
     def _write_scores(self, stage: Path) -> None:
         self.table.write_parquet(stage / "scores.parquet", compression_level=FAST)

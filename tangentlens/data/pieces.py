@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from tangentlens.data.cutting import Rule
 from tangentlens.data.messages import plain
+from tangentlens.data.sorting import blocks
 from tangentlens.data.threads import forked, parallel, workers
 from tangentlens.errors import DataError
 
@@ -108,11 +108,7 @@ def _numbered(flat: pl.Series) -> tuple[NDArray[np.int32], pl.Series]:
 
 def _cuts(strings: list[str]) -> list[tuple[int, int]]:
     """Runs of texts of about CHARACTERS characters."""
-    ends = np.cumsum(np.fromiter(map(len, strings), np.int64, len(strings)))
-    if not len(ends):
-        return []
-    inner = np.searchsorted(ends, np.arange(CHARACTERS, ends[-1], CHARACTERS))
-    return [(int(low), int(high)) for low, high in pairwise(np.unique([0, *inner, len(strings)]))]
+    return blocks(np.cumsum([0, *map(len, strings)], dtype=np.int64), CHARACTERS)
 
 
 def _encoded(strings: list[str], rule: Rule) -> Pieces:

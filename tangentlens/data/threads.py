@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from typing import TypeVar
@@ -37,12 +37,19 @@ def _pool(process: int) -> ThreadPoolExecutor:
 
 
 def parallel(function: Callable[[In], Out], items: Iterable[In], *, enough: bool = True) -> list[Out]:
-    """The function of every item, in order; computed in this thread where there is only one, or not work enough."""
+    """The function of every item, in order; computed in this thread where there is only one, or not work enough.
+
+    Where one fails, or the user has had enough, those that have begun end first: nothing goes on unseen.
+    """
     items = list(items)
     inside = threading.current_thread().name.startswith(_NAME)  # waiting for its own pool, a thread may wait for ever
     if len(items) == 1 or workers() == 1 or inside or not enough:
         return [function(item) for item in items]
-    return list(_pool(os.getpid()).map(function, items))
+    futures = [_pool(os.getpid()).submit(function, item) for item in items]
+    try:
+        return [future.result() for future in futures]
+    finally:
+        wait([future for future in futures if not future.cancel()])
 
 
 class _OneThread:

@@ -6,12 +6,12 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tangentlens.data.sorting import blocks
 from tangentlens.data.storage import Arrays, pack, unpack, write_arrays
 from tangentlens.errors import DataError
 
@@ -116,9 +116,7 @@ class Tokens:
         """Runs of texts, first and past the last, of about `size` tokens: what is worked out of one need not be held
         for all.
         """
-        marks = np.arange(size, len(self.ids), size)
-        cuts = np.unique([0, *np.searchsorted(self.offsets, marks), len(self)])
-        return [(int(low), int(high)) for low, high in pairwise(cuts)]
+        return blocks(self.offsets, size)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes one .npz file, without pickle; `tl.load` reads it. Raises OutputError."""

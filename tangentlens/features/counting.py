@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from tangentlens.data.sorting import distinct, starts
+from tangentlens.data.sorting import blocks, distinct, starts
 from tangentlens.data.threads import parallel, workers
 
 Ints = NDArray[np.int64]
@@ -37,15 +37,13 @@ def count_texts(offsets: Ints, column: Ids, columns: int) -> sparse.csr_array:
     Blocks of texts are counted side by side, and written one after another into room that is touched as it fills.
     """
     last, small = int(offsets[-1]), np.iinfo(np.int32).max
-    marks = np.arange(offsets[0] + BLOCK, last, BLOCK)
-    cuts = [int(cut) for cut in np.unique([0, *np.searchsorted(offsets, marks), len(offsets) - 1])]
-    blocks = list(pairwise(cuts))
+    cut = blocks(offsets, BLOCK)
     data: Ids = np.empty(last - int(offsets[0]), np.int32)
     indices: Ids = np.empty(len(data), np.int32 if max(len(data), columns) <= small else np.int64)  # type: ignore[assignment]
     indptr, used = np.zeros(len(offsets), np.int64), 0
     bits = max(1, (columns - 1).bit_length())
-    for start in range(0, len(blocks), workers()):
-        wave = blocks[start:start + workers()]
+    for start in range(0, len(cut), workers()):
+        wave = cut[start:start + workers()]
         parts = parallel(lambda ends: _counted(offsets[ends[0]:ends[1] + 1], column, bits), wave)
         for (low, high), (found, counts, sizes) in zip(wave, parts, strict=True):
             indices[used:used + len(found)], data[used:used + len(found)] = found, counts

@@ -43,11 +43,10 @@ def score_tables(features: Features, dynamics: Dynamics, record: int, *, half_st
         return [family_table(families[0], dynamics, record, half_steps=half_steps)]
 
     runs = lags.runs(features.families)
-    longest = sorted(runs, key=lambda run: -features.families[run[0]].columns)  # first, so that none waits for it
     largest = max((family.columns for family in features.families), default=0)
     enough = features.columns >= SHARED and largest * workers() <= ALIKE * features.columns
-    found = dict(zip(map(tuple, longest), parallel(tables, longest, enough=enough), strict=True))
-    return [table for run in runs for table in found[tuple(run)]]
+    found = parallel(tables, runs[::-1], enough=enough)[::-1]  # the longest stand last: none should wait for them
+    return [table for run in found for table in run]
 
 
 def family_table(family: Family, dynamics: Dynamics, record: int, *, half_steps: bool = True) -> pl.DataFrame:

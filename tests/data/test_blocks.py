@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import numpy as np
 import pytest
 
 import tangentlens as tl
 from tangentlens.data import duplicates
 from tangentlens.data.suspects import kinds_of
+from tangentlens.data.threads import parallel, workers
 from tangentlens.data.tokens import Tokens
 
 
@@ -22,6 +26,23 @@ def test_blocks_hold_every_text_once(tokens: Tokens) -> None:
         blocks = tokens.blocks(size)
         assert [low for low, _ in blocks] + [len(tokens)] == [0] + [high for _, high in blocks]
     assert Tokens.from_ids([], vocabulary_size=1).blocks() == []
+
+
+@pytest.mark.skipif(workers() == 1, reason="one processor: there is nothing beside")
+def test_where_one_fails_the_others_that_have_begun_end_first() -> None:
+    ended, begun = threading.Event(), threading.Event()
+
+    def work(fails: bool) -> None:
+        if fails:
+            begun.wait(10)
+            raise ValueError("this one")
+        begun.set()
+        time.sleep(0.2)
+        ended.set()
+
+    with pytest.raises(ValueError, match="this one"):
+        parallel(work, [True, False])
+    assert ended.is_set()
 
 
 def test_near_duplicates_do_not_depend_on_blocks(tokens: Tokens, monkeypatch: pytest.MonkeyPatch) -> None:
