@@ -69,8 +69,6 @@ def _with_companions(kinds: list[str], tokens: Tokens) -> list[str]:
     """The same, and COMPANION for other tokens that stand in exactly the same texts as one of these, in at least
     TOGETHER: such a cue may be either of them.
     """
-    if not kinds:
-        return kinds
     mark = np.random.default_rng(0).integers(0, 2**64, len(tokens), dtype=np.uint64)
     size = len(kinds)
     signature, texts = np.zeros(size, np.uint64), np.zeros(size, np.int64)

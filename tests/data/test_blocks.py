@@ -18,7 +18,8 @@ from tangentlens.data.tokens import Tokens
 @pytest.fixture(scope="module")
 def tokens() -> Tokens:
     texts = tl.movie_reviews().sample(300, seed=2).texts
-    return tl.tokenize([*texts, "", *(f"{text} !" for text in texts[:40]), *texts[40:80], ""])
+    short = ["Zork went", "we saw Wuld go"] * 5
+    return tl.tokenize([*short, *texts, "", *(f"{text} !" for text in texts[:40]), *texts[40:80], ""])
 
 
 def test_blocks_hold_every_text_once(tokens: Tokens) -> None:
@@ -47,7 +48,7 @@ def test_where_one_fails_the_others_that_have_begun_end_first() -> None:
 
 def test_near_duplicates_do_not_depend_on_blocks(tokens: Tokens, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = duplicates.near_duplicates(tokens)
-    assert np.array_equal(whole[301:381], whole[:80])
+    assert np.array_equal(whole[311:391], whole[10:90])
     monkeypatch.setattr(duplicates, "BLOCK", 100)
     assert np.array_equal(duplicates.near_duplicates(tokens), whole)
 
@@ -57,10 +58,12 @@ def test_texts_without_tokens_have_no_kinds_and_no_duplicates(texts: list[str]) 
     tokens = tl.tokenize(texts)
     assert kinds_of(tokens) == []
     assert duplicates.near_duplicates(tokens).tolist() == list(range(len(texts)))
+    assert kinds_of(Tokens.from_ids([[-1]] * len(texts), vocabulary_size=0)) == []
 
 
 def test_kinds_do_not_depend_on_blocks(tokens: Tokens, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, blocks = kinds_of(tokens), Tokens.blocks
     assert {"name", "punctuation", "function word"} < set(whole)
+    assert [whole[tokens.vocabulary.ids[word]] == "name" for word in ("Zork", "Wuld")] == [False, True]
     monkeypatch.setattr(Tokens, "blocks", lambda self, size=100: blocks(self, min(size, 100)))
     assert kinds_of(tokens) == whole

@@ -10,7 +10,7 @@ import reference
 from cases import distance, random_texts, tokens_of
 
 import tangentlens as tl
-from tangentlens.learning import galerkin
+from tangentlens.learning import KernelProduct, galerkin, reduced
 from tangentlens.learning.losses import encode
 from tangentlens.learning.reduced import ReducedFlow, _Step
 
@@ -297,3 +297,35 @@ def test_outputs_of_32_bits_change_far_less_than_the_tolerance(loss):
     wide, found = (np.stack(list(flow.path(start, 0.0, stops, 1e-6))) for flow in (exact, narrow))
     assert found.dtype == np.float64
     assert np.all(np.linalg.norm(found - wide, axis=1) < 1e-4 * np.linalg.norm(wide, axis=1))
+
+
+@pytest.mark.parametrize(("loss", "classes"), PROBLEMS)
+def test_values_rates_and_modes_do_not_depend_on_blocks(loss, classes, monkeypatch):
+    _, labels = random_texts(SIZE, classes=classes)
+    targets = encode(labels, loss, texts=SIZE)
+    outputs = np.random.default_rng(1).standard_normal((SIZE * targets.y.shape[1], 7))
+    z = np.linspace(-1, 1, 7)
+
+    def found():
+        flow = ReducedFlow(outputs, targets)
+        f, rate = flow.at(z)
+        return f, rate, flow.modes(f)[0]
+
+    whole = found()
+    np.testing.assert_allclose(whole[1], -outputs.T @ ReducedFlow(outputs, targets).slope(whole[0]), rtol=1e-12)
+    monkeypatch.setattr(reduced, "BLOCK", 500)
+    monkeypatch.setattr(reduced, "SHARED", 1)
+    for part, expected in zip(found(), whole, strict=True):
+        np.testing.assert_allclose(part, expected, rtol=1e-12, atol=1e-14)
+
+
+def test_what_paths_leave_out_is_worked_out_in_64_bits(monkeypatch):
+    tokens, labels = random_texts(SIZE)
+    left = []
+    for large in (galerkin.LARGE, 1):
+        monkeypatch.setattr(galerkin, "LARGE", large)
+        flow = galerkin.GalerkinFlow(KernelProduct(tl.CNN().features(tokens)), encode(labels, None, texts=SIZE), 1e-2)
+        path = [np.linspace(0, end, flow.basis.shape[1]) for end in (1.0, 2.0)]
+        flow._enrich(path, np.array([0.0, 1.0, 2.0]), 1)
+        left += flow.left
+    assert left[0] == pytest.approx(left[1], rel=1e-12)
