@@ -15,6 +15,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from tangentlens.data.threads import parallel, workers
 from tangentlens.features.counting import count_matrix
 from tangentlens.features.family import Family, Features
+from tangentlens.learning import by_text
 
 Array = NDArray[np.float64]
 LANES = 16  # runs of columns that are multiplied side by side; results do not depend on the number of processors
@@ -32,7 +33,8 @@ class KernelProduct:
     same, to rounding, with far fewer stored counts.
 
     Z is stored once, by columns: Zᵀ a reads each of them, Z u adds each of them up, and both gather and scatter in
-    vectors as short as there are texts, which stay in the cache. Columns are ordered by their number of entries.
+    vectors as short as there are texts, which stay in the cache. Columns are ordered by their number of entries. Where
+    texts are many and features are few, Z is stored by texts (`by_text`).
 
     `extra` texts (validation) take part as rows: a product with duals of the n training texts then gives outputs on
     n + n' rows, training texts first. `products` counts products with Θ, one for each column of the right-hand side;
@@ -42,10 +44,15 @@ class KernelProduct:
     features: Features
     extra: Features | None = None
     products: int = 0
-    lanes: list[sparse.csr_array] = field(init=False, repr=False)  # runs of rows of Zᵀ, (some, n + n')
+    lanes: list[sparse.csr_array] = field(init=False, repr=False)  # runs of rows of Zᵀ, (some, n + n'); or none …
+    runs: list[sparse.csr_array] = field(default_factory=list, init=False, repr=False)  # … but runs of rows of Z
     own: Array = field(init=False, repr=False)  # (n + n',)
 
     def __post_init__(self) -> None:
+        maps = [self.features] if self.extra is None else [self.features, self.extra]
+        if by_text.suits(maps):
+            self.lanes, (self.runs, self.own) = [], by_text.runs_of(maps)
+            return
         self.own = np.zeros(self.rows)
         blocks, shared = _rotated(self.features, self.extra)[::-1], []
         while blocks:
@@ -63,7 +70,7 @@ class KernelProduct:
     @property
     def nnz(self) -> int:
         """Stored counts in Z."""
-        return sum(lane.nnz for lane in self.lanes)
+        return sum(part.nnz for part in (*self.lanes, *self.runs))
 
     def __matmul__(self, duals: Array) -> Array:
         """Θ a for a of shape (n,) or (n, c); the result has one row for every training and extra text."""
@@ -74,6 +81,8 @@ class KernelProduct:
 
     def _shared(self, vectors: Array) -> Array:
         """Z Zᵀ v for v of shape (n + n',) or (n + n', c)."""
+        if self.runs:
+            return by_text.through(self.runs, vectors)
         total = np.zeros_like(vectors)
         for part in parallel(lambda lane: lane.T @ (lane @ vectors), self.lanes):
             total += part

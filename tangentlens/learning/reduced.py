@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 KEPT = 3  # steps for which a Jacobian serves while the error stays far below what is allowed
 SHARED = 2**20  # entries of F above which work on it is shared between processors
 BLOCK = 2**20  # bytes of F that one thread works on at a time: they stay in its cache
-SERIES = np.array([[1 / factorial(j + k) for k in (1, 3, 4)] for j in range(18)])  # of φ_1, φ_3 and φ_4
+SERIES = np.array([[1 / factorial(j + k) for j in range(18)] for k in (1, 3, 4)])  # of φ_1, φ_3 and φ_4
 
 
 @dataclass
@@ -38,14 +38,17 @@ class ReducedFlow:
         """Outputs F z; shape (n, c)."""
         return self.at(z)[0]
 
-    def slope(self, f: Array) -> Array:
-        """∂ℓ/∂f / n at outputs f; shape (n c,)."""
-        return self.targets.loss.slope(f, self.targets.y).ravel() / len(self.targets.y)
+    def slope(self, f: Array, rows: slice = slice(None)) -> Array:
+        """∂ℓ/∂f / n at the outputs f of some texts; shape (their number times c,)."""
+        return self.targets.loss.slope(f, self.targets.y[rows]).ravel() / len(self.targets.y)
 
     def at(self, z: Array) -> tuple[Array, Array]:
         """Outputs F z (n, c) and dz/dt (m,) there; a block of F serves for both while it is in the cache."""
         n, c = self.targets.y.shape
         y, loss, dtype = self.targets.y, self.targets.loss, self.outputs.dtype
+        if self._whole:
+            f = np.asarray(self.outputs @ z).reshape(n, c)
+            return f, -self.slope(f) @ self.outputs
         f, narrow = np.empty((n, c)), z.astype(dtype)
 
         def work(blocks: list[slice]) -> Array:
@@ -57,6 +60,11 @@ class ReducedFlow:
             return total
 
         return f, np.add.reduce(parallel(work, self._shares())) / n
+
+    @property
+    def _whole(self) -> bool:
+        """Whether F is one block, of 64 bits."""
+        return self.outputs.nbytes <= BLOCK and self.outputs.dtype == np.float64
 
     def _shares(self) -> list[list[slice]]:
         """For every processor its runs of texts; one processor where there is too little work to share."""
@@ -171,9 +179,11 @@ class _Step:
 
 def phi_functions(x: Array) -> Array:
     """φ_1, φ_3 and φ_4 of x ≤ 0, where φ_k(x) = Σ_j x^j / (j + k)!; shape (3, len(x))."""
-    near = np.abs(x) < 1.0
-    small, large = np.where(near, x, 0.0), np.where(near, 1.0, x)
+    near = x > -1.0
+    small, large = np.where(near, x, 0.0), np.where(near, -1.0, x)
     first = np.expm1(large) / large
     third = ((first - 1) / large - 0.5) / large
-    far = np.stack([first, third, (third - 1 / 6) / large])
-    return np.where(near, (np.vander(small, len(SERIES), increasing=True) @ SERIES).T, far)
+    powers = np.empty((SERIES.shape[1], len(x)))
+    powers[0], powers[1:] = 1.0, small
+    np.multiply.accumulate(powers, axis=0, out=powers)
+    return np.where(near, SERIES @ powers, np.array([first, third, (third - 1 / 6) / large]))

@@ -120,22 +120,22 @@ def _flow(recorder: Recorder, time: float | str | None, until_loss: float | None
     search = Search(recorder, until_loss, best=time == "best", unit=1 / solver.fastest)
     for stops in _segments(1 / solver.fastest, end, chosen):
         path = solver.advance(stops)
-        done = search.note(stops, [solver.f(z) for z in path])
+        done = search.note(stops, (f for _, f in solver.states(path)))
         say(f"time {solver.t:.3g}, training loss {search.training[-1]:.4f}, {product.products} products")
         if done or (np.isinf(end) and not search.wanted and solver.t * solver.fastest > SETTLED):
             break
     moments = np.array(search.moments + ([math.inf] if np.isinf(end) and not search.wanted else []))
     say("refining")
-    path = solver.refine(moments, tolerance)
+    path = solver.refine(moments, tolerance, search.needed())
     if solver.error > tolerance:
         warnings.warn(f"label scores are known to a relative {solver.error:.1g} only, not {tolerance:g}; "
                       "choose a smaller time or a larger tolerance", stacklevel=4)
     if until_loss is not None:
         moments, path = _cut(solver, moments, path, until_loss)
     kept = None if chosen is None else {*chosen.tolist(), float(moments[-1]), *search.least()}
-    for moment, z in zip(moments, path, strict=True):
-        if kept is None or float(moment) in kept:
-            recorder.add(moment, solver.duals(z), solver.f(z))
+    wanted = [place for place, moment in enumerate(moments) if kept is None or float(moment) in kept]
+    for place, state in zip(wanted, solver.states([path[place] for place in wanted]), strict=True):
+        recorder.add(moments[place], *state)
     return recorder.finish("time", error=solver.error)
 
 
@@ -191,11 +191,17 @@ class Search:
         """Whether the end is not a time given beforehand."""
         return self.best or self.until_loss is not None
 
+    def needed(self) -> int | None:
+        """How many of the moments the result needs: through the one after the end that was searched for."""
+        if self.until_loss is not None:
+            return 2 + int(np.argmax(np.array([*self.training[:-1], 0.0]) <= self.until_loss))
+        return 2 + int(np.nanargmin(self.held_out)) if self.best else None
+
     def least(self) -> list[float]:
         """The moment of the least validation loss, if that is what is searched for."""
         return [self.moments[int(np.nanargmin(self.held_out))]] if self.best else []
 
-    def note(self, stops: Array, outputs: list[Array]) -> bool:
+    def note(self, stops: Array, outputs: Iterable[Array]) -> bool:
         """Notes the losses at some stops; True once the search is over."""
         n = len(self.recorder.targets.y)
         for stop, f in zip(stops, outputs, strict=True):

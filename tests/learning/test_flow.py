@@ -325,7 +325,7 @@ def test_what_paths_leave_out_is_worked_out_in_64_bits(monkeypatch):
     for large in (galerkin.LARGE, 1):
         monkeypatch.setattr(galerkin, "LARGE", large)
         flow = galerkin.GalerkinFlow(KernelProduct(tl.CNN().features(tokens)), encode(labels, None, texts=SIZE), 1e-2)
-        path = [np.linspace(0, end, flow.basis.shape[1]) for end in (1.0, 2.0)]
+        path = [np.linspace(0, end, len(flow.basis)) for end in (1.0, 2.0)]
         flow._enrich(path, np.array([0.0, 1.0, 2.0]), 1)
         left += flow.left
     assert left[0] == pytest.approx(left[1], rel=1e-12)

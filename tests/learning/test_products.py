@@ -5,7 +5,7 @@ import pytest
 from cases import ALL, EXACT, NEW, TEXT_SETS, distance, every_sparse, random_texts, tokens_of
 
 import tangentlens as tl
-from tangentlens.learning import KernelProduct
+from tangentlens.learning import KernelProduct, by_text
 
 
 @every_sparse
@@ -42,6 +42,37 @@ def test_large_products_run_in_blocks_and_are_the_same():
     assert product.nnz > 200_000
     duals = np.random.default_rng(2).normal(size=(3000, 2))
     assert distance(product @ duals, features.pull(features.push(duals))) < EXACT
+
+
+@every_sparse
+def test_a_map_stored_by_texts_makes_the_same_products(architecture, monkeypatch):
+    """Of maps that need no rotation; the others stay as they are."""
+    tokens = tokens_of(ALL)
+    features = architecture.features(tokens)
+    extra = architecture.features(tokens_of(NEW), columns=features)
+    usual = KernelProduct(features, extra)
+    monkeypatch.setattr(by_text, "MANY", 1)
+    monkeypatch.setattr(by_text, "DENSE", 0)
+    product = KernelProduct(features, extra)
+    assert bool(product.runs) != bool(product.lanes)
+    assert product.runs or not isinstance(architecture, tl.MLP)
+    assert product.lanes or getattr(architecture, "kernel_size", 1) == 1
+    assert product.nnz == usual.nnz
+    np.testing.assert_allclose(product.own, usual.own, rtol=1e-14, atol=1e-300)
+    for duals in (np.linspace(-1, 1, len(tokens)), np.random.default_rng(1).normal(size=(len(tokens), 3))):
+        np.testing.assert_allclose(product @ duals, usual @ duals, rtol=1e-12, atol=1e-14)
+
+
+def test_blocks_of_texts_do_not_change_a_map_stored_by_texts(monkeypatch):
+    tokens, _ = random_texts(300, size=50)
+    monkeypatch.setattr(by_text, "MANY", 1)
+    monkeypatch.setattr(by_text, "DENSE", 0)
+    features = tl.MLP().features(tokens)
+    whole = KernelProduct(features)
+    assert len(whole.runs) == by_text.RUNS
+    monkeypatch.setattr(by_text, "BLOCK", 100)
+    for found, expected in zip(KernelProduct(features).runs, whole.runs, strict=True):
+        assert (found != expected).nnz == 0
 
 
 def test_the_product_stores_fewer_counts_than_the_map():

@@ -1,0 +1,145 @@
+"""A growing basis of dual vectors, orthonormal in the inner product of Θ (theory, eq. 58)."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tangentlens.data.threads import parallel, workers
+from tangentlens.learning.product import KernelProduct
+
+Array = NDArray[np.float64]
+SPANNED = 1e-10  # a unit vector that projection leaves shorter than this lies in the basis
+DEPENDENT = 1e-8  # new vectors with a smaller share of squared norm depend on the others
+KEPT = 0.5  # a unit vector that projection leaves longer than this needs no second one
+NULL = 1e-14  # a unit vector with a smaller share of the largest wᵀ Θ w lies in the null space of Θ
+ROUNDING = 1e-13  # an image of a smaller share of the largest is rounding
+ROOM = 16  # vectors that there is room for when an array of them is made
+SHARED = 2**19  # entries of a tall matrix above which processors share its rows
+TINY = float(np.finfo(np.float64).tiny)
+
+
+class GrowingBasis:
+    """Vectors V (n c, m) with Vᵀ Θ V = I, their outputs F = Θ V (rows c, m), and directions found to lie in the null
+    space of Θ, `null` (n c, q).
+
+    A vector costs one product with Θ. shape: (n, c) of the duals.
+    """
+
+    def __init__(self, product: KernelProduct, shape: tuple[int, int]) -> None:
+        self.product, self.shape = product, shape
+        size = shape[0] * shape[1]
+        self.vectors, self.null = np.empty((size, 0)), np.empty((size, 0))
+        self.outputs = np.empty((product.rows * shape[1], 0))
+        self.largest = 0.0  # largest squared norm wᵀ Θ w of a unit vector so far
+
+    def __len__(self) -> int:
+        return self.vectors.shape[1]
+
+    @property
+    def fitted(self) -> Array:
+        """The outputs on the training texts; shape (n c, m)."""
+        return self.outputs[:len(self.vectors)]
+
+    def grow(self, vectors: Array) -> Array | None:
+        """Adds dual vectors (n c, p); returns Θ times what is new in them, or None if there is nothing.
+
+        They are projected before they are multiplied with Θ: an image that is projected afterwards would lose digits.
+        Directions in the null space are noted, to be left out from now on; the trace of others that they carry shows in
+        their image, and is added in their place.
+        """
+        while vectors.shape[1]:
+            vectors = self._new_in(vectors)
+            if not vectors.shape[1]:
+                break
+            vectors, image = self._with_image(vectors)
+            gram = across(vectors, image[:len(vectors)])
+            values, modes = np.linalg.eigh((gram + gram.T) / 2)
+            self.largest = max(self.largest, float(values[-1]))
+            keep = values > max(NULL * self.largest, DEPENDENT * float(values[-1]), TINY)
+            if keep.any():
+                scale = modes[:, keep] / np.sqrt(values[keep])
+                self.vectors = _beside(self.vectors, vectors, scale)
+                self.outputs = _beside(self.outputs, image, scale)
+                return np.asarray(image[:len(vectors)])
+            vectors = self._noted(vectors, image[:len(vectors)])
+        return None
+
+    def _with_image(self, vectors: Array) -> tuple[Array, Array]:
+        """Vectors and Θ times them, both without what the basis holds of them."""
+        (n, c), p = self.shape, vectors.shape[1]
+        image = (self.product @ vectors.reshape(n, c * p)).reshape(-1, p)
+        overlap = across(self.fitted, vectors)
+        return less(vectors, self.vectors, overlap), less(image, self.outputs, overlap)
+
+    def _noted(self, vectors: Array, image: Array) -> Array:
+        """Notes directions of the null space; returns the traces of others in them, none if all were known."""
+        size, known = np.linalg.norm(image, axis=0), self.null.shape[1]
+        traces = image[:, size > ROUNDING * self.largest]
+        span = np.linalg.qr(traces)[0]
+        self.null = _extended(self.null, vectors - span @ (span.T @ vectors))
+        return traces if self.null.shape[1] > known else traces[:, :0]
+
+    def _new_in(self, vectors: Array) -> Array:
+        """The part of dual vectors (n c, p) that is orthogonal to the basis, as unit vectors; rounding is left out."""
+        vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=0), TINY)
+        vectors = less(vectors, self.vectors, across(self.fitted, vectors))
+        size = np.linalg.norm(vectors, axis=0)
+        vectors = vectors[:, size > SPANNED] / size[size > SPANNED]
+        if np.all(size > KEPT):  # `_with_image` projects once more
+            return vectors
+        return less(vectors, self.vectors, across(self.fitted, vectors))
+
+
+def runs_of(rows: int, columns: int) -> list[slice]:
+    """The rows of a tall matrix, a run for every processor if it is large."""
+    cuts = np.linspace(0, rows, workers() + 1 if rows * columns >= SHARED else 2).astype(int).tolist()
+    return [slice(low, high) for low, high in pairwise(cuts)]
+
+
+def across(left: Array, right: Array) -> Array:
+    """leftᵀ right of tall matrices (rows, m) and (rows, p); shape (m, p)."""
+    parts = parallel(lambda rows: left[rows].T @ right[rows], runs_of(*left.shape))
+    return np.asarray(sum(parts[1:], start=parts[0]))
+
+
+def times(left: Array, right: Array) -> Array:
+    """left right of a tall matrix (rows, m) and a small one (m, p); shape (rows, p)."""
+    return np.concatenate(parallel(lambda rows: left[rows] @ right, runs_of(*left.shape)))
+
+
+def less(from_: Array, left: Array, right: Array) -> Array:
+    """from_ − left right of tall matrices (rows, p) and (rows, m), and a small one (m, p); written over from_."""
+    def work(rows: slice) -> None:
+        from_[rows] -= left[rows] @ right
+
+    if left.shape[1]:
+        parallel(work, runs_of(*left.shape))
+    return from_
+
+
+def _beside(columns: Array, vectors: Array, scale: Array) -> Array:
+    """Columns and, beside them, vectors @ scale: written into the room that their array has left, or into a new one
+    with room for a third more.
+    """
+    m, p = columns.shape[1], scale.shape[1]
+    array = columns if columns.base is None else columns.base
+    if array.ndim != 2 or array.shape[1] < m + p:
+        array = np.empty((len(columns), m + max(p, ROOM, m // 3)))
+        array[:, :m] = columns
+
+    def work(rows: slice) -> None:
+        array[rows, m:m + p] = vectors[rows] @ scale
+
+    parallel(work, runs_of(*vectors.shape))
+    return array[:, :m + p]
+
+
+def _extended(orthonormal: Array, vectors: Array) -> Array:
+    """The orthonormal columns and what the vectors add to them."""
+    for _ in range(2):
+        vectors = vectors - orthonormal @ (orthonormal.T @ vectors)
+    directions, size, _ = np.linalg.svd(vectors, full_matrices=False)
+    return np.hstack([orthonormal, directions[:, size > 1e-3]])
