@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -95,14 +93,14 @@ class GrowingBasis:
 
 def runs_of(rows: int, columns: int) -> list[slice]:
     """The rows of a tall matrix, a run for every processor if it is large."""
-    cuts = np.linspace(0, rows, workers() + 1 if rows * columns >= SHARED else 2).astype(int).tolist()
-    return [slice(low, high) for low, high in pairwise(cuts)]
+    count = workers() if rows * columns >= SHARED else 1
+    return [slice(rows * place // count, rows * (place + 1) // count) for place in range(count)]
 
 
 def across(left: Array, right: Array) -> Array:
     """leftᵀ right of tall matrices (rows, m) and (rows, p); shape (m, p)."""
-    parts = parallel(lambda rows: left[rows].T @ right[rows], runs_of(*left.shape))
-    return np.asarray(sum(parts[1:], start=parts[0]))
+    first, *others = parallel(lambda rows: left[rows].T @ right[rows], runs_of(*left.shape))
+    return np.asarray(sum(others, start=first))
 
 
 def times(left: Array, right: Array) -> Array:

@@ -120,8 +120,9 @@ def _flow(recorder: Recorder, time: float | str | None, until_loss: float | None
     search = Search(recorder, until_loss, best=time == "best", unit=1 / solver.fastest)
     for stops in _segments(1 / solver.fastest, end, chosen):
         path = solver.advance(stops)
-        done = search.note(stops, (f for _, f in solver.states(path)))
-        say(f"time {solver.t:.3g}, training loss {search.training[-1]:.4f}, {product.products} products")
+        shown = path if search.wanted else path[-1:] if progress else []
+        done = search.note(stops, (f for _, f in solver.states(shown)))
+        say(f"time {solver.t:.3g}, training loss {search.training[-1]:.4f}, {product.products} products" if shown else "")
         if done or (np.isinf(end) and not search.wanted and solver.t * solver.fastest > SETTLED):
             break
     moments = np.array(search.moments + ([math.inf] if np.isinf(end) and not search.wanted else []))
@@ -202,10 +203,10 @@ class Search:
         return [self.moments[int(np.nanargmin(self.held_out))]] if self.best else []
 
     def note(self, stops: Array, outputs: Iterable[Array]) -> bool:
-        """Notes the losses at some stops; True once the search is over."""
+        """Notes some stops, and losses from the outputs there, or at the last of them; True once the search is over."""
         n = len(self.recorder.targets.y)
-        for stop, f in zip(stops, outputs, strict=True):
-            self.moments.append(float(stop))
+        self.moments += stops.tolist()
+        for f in outputs:
             self.training.append(self.recorder.targets.mean_loss(f[:n]))
             if self.recorder.validation is not None:
                 self.held_out.append(self.recorder.validation.mean_loss(f[n:]))
