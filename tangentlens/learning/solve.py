@@ -108,26 +108,27 @@ def flow(recorder: Recorder, *, time: float | str | None = None, until_loss: flo
 def _flow(recorder: Recorder, time: float | str | None, until_loss: float | None, record: Iterable[float] | None,
           tolerance: float, progress: Progress | None) -> Dynamics:
     product, targets = recorder.product, recorder.targets
-    say = progress or (lambda line: None)
     recorder.add(0.0, np.zeros_like(targets.y), np.zeros((product.rows, targets.y.shape[1])))
     end = math.inf if isinstance(time, str) or time is None else float(time)
     chosen = _chosen(record, end)
-    solver = GalerkinFlow(product, targets, 3 * tolerance)
+    solver = GalerkinFlow(product, targets, tolerance)
     if solver.fastest == 0.0:
         return _still(recorder, chosen, end)
     if until_loss is not None and recorder.rows[0][0] <= until_loss:
         raise OptionError(f"the training loss starts at {recorder.rows[0][0]:.4g}; give an until_loss below that")
-    search = Search(recorder, until_loss, best=time == "best", unit=1 / solver.fastest)
+    search = Search(recorder, solver, until_loss, best=time == "best")
     for stops in _segments(1 / solver.fastest, end, chosen):
-        path = solver.advance(stops)
-        shown = path if search.wanted else path[-1:] if progress else []
-        done = search.note(stops, (f for _, f in solver.states(shown)))
-        say(f"time {solver.t:.3g}, training loss {search.training[-1]:.4f}, {product.products} products" if shown else "")
+        done = solver.advance(stops, search.needed if search.wanted else None)
+        search.note(stops)
+        if progress is not None:
+            loss = search.losses(solver.passed[-1:])[0][-1]
+            progress(f"time {solver.t:.3g}, training loss {loss:.4f}, {product.products} products")
         if done or (np.isinf(end) and not search.wanted and solver.t * solver.fastest > SETTLED):
             break
-    moments = np.array(search.moments + ([math.inf] if np.isinf(end) and not search.wanted else []))
-    say("refining")
-    path = solver.refine(moments, tolerance, search.needed())
+    if np.isinf(end) and not search.wanted:
+        solver.rest()
+        search.moments.append(math.inf)
+    moments, path = np.array(search.moments), [solver.padded(z) for z in solver.passed]
     if solver.error > tolerance:
         warnings.warn(f"label scores are known to a relative {solver.error:.1g} only, not {tolerance:g}; "
                       "choose a smaller time or a larger tolerance", stacklevel=4)
@@ -135,8 +136,9 @@ def _flow(recorder: Recorder, time: float | str | None, until_loss: float | None
         moments, path = _cut(solver, moments, path, until_loss)
     kept = None if chosen is None else {*chosen.tolist(), float(moments[-1]), *search.least()}
     wanted = [place for place, moment in enumerate(moments) if kept is None or float(moment) in kept]
-    for place, state in zip(wanted, solver.states([path[place] for place in wanted]), strict=True):
-        recorder.add(moments[place], *state)
+    path = [path[place] for place in wanted]
+    for place, duals, f in zip(wanted, solver.duals(path), solver.outputs(path), strict=True):
+        recorder.add(moments[place], duals, f)
     return recorder.finish("time", error=solver.error)
 
 
@@ -180,9 +182,9 @@ class Search:
     """Watches losses as time goes on and says when to stop."""
 
     recorder: Recorder
+    solver: GalerkinFlow
     until_loss: float | None
     best: bool
-    unit: float
     moments: list[float] = field(default_factory=list)
     training: list[float] = field(default_factory=list)
     held_out: list[float] = field(default_factory=list)
@@ -192,37 +194,45 @@ class Search:
         """Whether the end is not a time given beforehand."""
         return self.best or self.until_loss is not None
 
-    def needed(self) -> int | None:
-        """How many of the moments the result needs: through the one after the end that was searched for."""
-        if self.until_loss is not None:
-            return 2 + int(np.argmax(np.array([*self.training[:-1], 0.0]) <= self.until_loss))
-        return 2 + int(np.nanargmin(self.held_out)) if self.best else None
-
     def least(self) -> list[float]:
         """The moment of the least validation loss, if that is what is searched for."""
         return [self.moments[int(np.nanargmin(self.held_out))]] if self.best else []
 
-    def note(self, stops: Array, outputs: Iterable[Array]) -> bool:
-        """Notes some stops, and losses from the outputs there, or at the last of them; True once the search is over."""
-        n = len(self.recorder.targets.y)
-        self.moments += stops.tolist()
-        for f in outputs:
-            self.training.append(self.recorder.targets.mean_loss(f[:n]))
-            if self.recorder.validation is not None:
-                self.held_out.append(self.recorder.validation.mean_loss(f[n:]))
-        late = self.moments[-1] > LONGEST * self.unit
-        if self.until_loss is not None:
-            return late or self.training[-1] <= self.until_loss
-        return self.best and (late or self._past_best())
+    def note(self, stops: Array) -> None:
+        """Notes those of the stops that were passed, and losses there if they are searched for."""
+        new = self.solver.passed[len(self.moments):]
+        self.moments += stops[:len(new)].tolist()
+        if self.wanted:
+            training, held_out = self.losses(new)
+            self.training += training
+            self.held_out += held_out
 
-    def _past_best(self) -> bool:
+    def losses(self, path: list[Array]) -> tuple[list[float], list[float]]:
+        """Training and validation losses at some points."""
+        n, others = len(self.recorder.targets.y), self.recorder.validation
+        both = [(self.recorder.targets.mean_loss(f[:n]), others.mean_loss(f[n:]) if others else math.nan)
+                for f in self.solver.outputs(path)]
+        return [one for one, _ in both], [other for _, other in both]
+
+    def needed(self, stops: Array, path: list[Array]) -> int | None:
+        """How many of some stops are needed if the search ends there, through the one after its end; else None."""
+        training, held_out = self.losses(path)
+        late, count = stops[-1] * self.solver.fastest > LONGEST, len(stops)
+        if self.until_loss is not None:
+            reached = np.flatnonzero(np.array(training) <= self.until_loss)
+            return min(count, int(reached[0]) + 2) if len(reached) else count if late else None
+        if not (late or self._past_best([*self.held_out, *held_out], training[-1])):
+            return None
+        return min(count, max(1, int(np.nanargmin([*self.held_out, *held_out])) + 2 - len(self.held_out)))
+
+    def _past_best(self, held_out: list[float], training: float) -> bool:
         """Whether validation loss has clearly passed its minimum, or hardly falls any more."""
-        losses = np.array([self.recorder.rows[0][2], *self.held_out])
+        losses = np.array([self.recorder.rows[0][2], *held_out])
         least = losses.min()
         if len(losses) <= 2 * PER_SEGMENT:
             return False
         learned = losses[0] - least > 1e-3 * losses[0]
-        flat = abs(losses[-1] - losses[-1 - PER_SEGMENT]) < 1e-4 * losses[0] and (learned or self.training[-1] < 0.1)
+        flat = abs(losses[-1] - losses[-1 - PER_SEGMENT]) < 1e-4 * losses[0] and (learned or training < 0.1)
         return bool(losses[-1] > PATIENCE * least or flat)
 
 
