@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,6 +34,7 @@ class GrowingBasis:
         size = shape[0] * shape[1]
         self.vectors, self.null = np.empty((size, 0)), np.empty((size, 0))
         self.outputs = np.empty((product.rows * shape[1], 0))
+        self.narrow = np.empty((size, 0), np.float32)  # the outputs on the training texts, as far as they were asked for
         self.largest = 0.0  # largest squared norm wᵀ Θ w of a unit vector so far
 
     def __len__(self) -> int:
@@ -40,6 +44,13 @@ class GrowingBasis:
     def fitted(self) -> Array:
         """The outputs on the training texts; shape (n c, m)."""
         return self.outputs[:len(self.vectors)]
+
+    def fitted_in_32_bits(self) -> NDArray[np.float32]:
+        """The same, rounded; only what is new since the last time is."""
+        new = self.fitted[:, self.narrow.shape[1]:]
+        if new.shape[1]:
+            self.narrow = _beside(self.narrow, new.shape[1], lambda rows: new[rows])
+        return self.narrow
 
     def grow(self, vectors: Array) -> Array | None:
         """Adds dual vectors (n c, p); returns Θ times what is new in them, or None if there is nothing.
@@ -59,8 +70,8 @@ class GrowingBasis:
             keep = values > max(NULL * self.largest, DEPENDENT * float(values[-1]), TINY)
             if keep.any():
                 scale = modes[:, keep] / np.sqrt(values[keep])
-                self.vectors = _beside(self.vectors, vectors, scale)
-                self.outputs = _beside(self.outputs, image, scale)
+                self.vectors = _beside(self.vectors, scale.shape[1], lambda rows: vectors[rows] @ scale)
+                self.outputs = _beside(self.outputs, scale.shape[1], lambda rows: image[rows] @ scale)
                 return np.asarray(image[:len(vectors)])
             vectors = self._noted(vectors, image[:len(vectors)])
         return None
@@ -118,21 +129,23 @@ def less(from_: Array, left: Array, right: Array) -> Array:
     return from_
 
 
-def _beside(columns: Array, vectors: Array, scale: Array) -> Array:
-    """Columns and, beside them, vectors @ scale: written into the room that their array has left, or into a new one
-    with room for a third more.
+def _beside(columns: NDArray[Any], more: int, new: Callable[[slice], NDArray[Any]]) -> NDArray[Any]:
+    """Columns and, beside them, as many more, which `new` gives for any rows: written into the room that their array
+    has left, or into a new one with room for a third more.
     """
-    m, p = columns.shape[1], scale.shape[1]
+    rows, m = columns.shape
     array = columns if columns.base is None else columns.base
-    if array.ndim != 2 or array.shape[1] < m + p:
-        array = np.empty((len(columns), m + max(p, ROOM, m // 3)))
-        array[:, :m] = columns
+    fits = array.ndim == 2 and array.shape[1] >= m + more
+    if not fits:
+        array = np.empty((rows, m + max(more, ROOM, m // 3)), columns.dtype)
 
-    def work(rows: slice) -> None:
-        array[rows, m:m + p] = vectors[rows] @ scale
+    def work(part: slice) -> None:
+        if not fits:
+            array[part, :m] = columns[part]
+        array[part, m:m + more] = new(part)
 
-    parallel(work, runs_of(*vectors.shape))
-    return array[:, :m + p]
+    parallel(work, runs_of(rows, m + more))
+    return array[:, :m + more]
 
 
 def _extended(orthonormal: Array, vectors: Array) -> Array:

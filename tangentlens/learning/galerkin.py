@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,8 @@ Needed = Callable[[Array, list[Array]], int | None]
 START = 6  # Krylov vectors before the first step
 GROWTH = 2, 4  # vectors added at a time, at least and at most: one for every output, or …
 SHARE = 20  # … for so many that there are
-ALLOWED = 0.2  # share of the tolerance that a segment may leave out
+ALLOWED = 0.3  # share of what is not spent of the tolerance that a segment may leave out …
+LEAST = 0.05  # … of which it counts as not spent at least this share
 ROUGH = 0.1  # what a segment may leave out, relative, when it is asked whether the search ends in it
 STEPPING = 0.7  # one in this of the tolerance is what a step in time is given; what it errs by is a fifteenth of that
 UNRESOLVED = 0.1  # share of the tolerance below which the time steps decide
@@ -32,7 +34,8 @@ SETTLED = 10  # times as long as before is what is left out looked at where a fl
 RESTING = 10  # there, a vector is added for so many that there are
 RATIOS = 0.25, 0.9  # by which changes are taken to shrink there from round to round …
 SURE = 0.7  # … and the share of the tolerance that what remains must fall to
-ROUNDING = 1e-13  # a residual with a smaller share of the slopes is zero
+SPARED = 1e-6  # what is left out is zero where it is less than this share of the tolerance, of the slopes …
+ROUNDING = 1e-13  # … or less than this
 NARROW = 5e-3  # tolerance from which on the projected flow is worked out in 32 bits …
 LARGE = 2**20  # … if it has so many outputs
 MOST = 400  # basis vectors
@@ -55,6 +58,7 @@ class GalerkinFlow:
     z: Array = field(init=False, repr=False)
     passed: list[Array] = field(default_factory=list, repr=False)  # z at all stops so far
     coming: float = 0.0  # by how much the vectors added last will change the end, relative
+    missing: float = 0.0  # the sum of what all segments left out, in the norm of Θ
     error: float = 0.0
 
     def __post_init__(self) -> None:
@@ -69,11 +73,10 @@ class GalerkinFlow:
 
     def reduced(self, tolerance: float = 0.0) -> ReducedFlow:
         """The projected flow on the training texts; of 32 bits where it is large and the tolerance allows."""
-        outputs = self.basis.fitted
-        narrow = tolerance >= NARROW and outputs.size >= LARGE
-        return ReducedFlow(outputs.astype(np.float32) if narrow else outputs, self.targets)
+        narrow = tolerance >= NARROW and self.basis.fitted.size >= LARGE
+        return ReducedFlow(self.basis.fitted_in_32_bits() if narrow else self.basis.fitted, self.targets)
 
-    @property
+    @cached_property
     def fastest(self) -> float:
         """The largest rate at which anything decays at the start; its inverse is the natural unit of time."""
         if not len(self.basis):
@@ -97,13 +100,15 @@ class GalerkinFlow:
             path = list(flow.path(self.padded(self.z), self.t, stops, self.tolerance / STEPPING))
             grown = len(self.basis) < MOST and self._enrich(path, np.concatenate([[self.t], stops]), self._growth)
             left = self.coming if grown or len(self.basis) >= MOST else 0.0
-            if needed and not ended and left < max(ROUGH, ALLOWED * self.tolerance):
+            allowed = ALLOWED * max(self.tolerance - self.missing / _size(path[-1]), LEAST * self.tolerance)
+            if needed and not ended and left < max(ROUGH, allowed):
                 count = needed(stops, path)
                 ended, stops, path = count is not None, stops[:count], path[:count]
-            if not grown or left <= ALLOWED * self.tolerance:
+            if not grown or left <= allowed:
                 break
-        before, self.z, self.t = float(np.linalg.norm(self.z)), path[-1], float(stops[-1])
-        self.error = max(self.error * before / _size(self.z) + left, UNRESOLVED * self.tolerance)
+        self.z, self.t = path[-1], float(stops[-1])
+        self.missing += left * _size(self.z)
+        self.error = max(self.missing / _size(self.z), UNRESOLVED * self.tolerance)
         self.passed += path
         return ended
 
@@ -155,11 +160,12 @@ class GalerkinFlow:
             known = self.basis.null.shape[1]
             residual = residual - self.basis.null @ (self.basis.null.T @ residual)
             directions, size = _main(residual, growth)
-            if size[0] <= ROUNDING * slopes:
+            least = max(SPARED * self.tolerance, ROUNDING) * slopes  # below it, directions are those of rounding
+            if size[0] <= least:
                 return False
-            grown = self.basis.grow(directions[:, size[:growth] > 1e-2 * size[0]])
+            grown = self.basis.grow(directions[:, size[:growth] > max(1e-2 * size[0], least)])
             if grown is not None:
-                while grown is not None and len(self.basis) < before + growth:  # too few: go on as Lanczos
+                while grown is not None and len(self.basis) < before + min(growth, GROWTH[0]):  # too few: go on as Lanczos
                     grown = self.basis.grow(grown)
                 driven = across(self.basis.fitted[:, before:], residual) @ weight
                 whole = float(np.linalg.norm(size) / np.linalg.norm(size[:growth]))
