@@ -34,7 +34,7 @@ class GrowingBasis:
         size = shape[0] * shape[1]
         self.vectors, self.null = np.empty((size, 0)), np.empty((size, 0))
         self.outputs = np.empty((product.rows * shape[1], 0))
-        self.narrow = np.empty((size, 0), np.float32)  # the outputs on the training texts, as far as they were asked for
+        self.narrow = np.empty((size, 0), np.float32)  # outputs on the training texts, as far as they were asked for
         self.largest = 0.0  # largest squared norm wᵀ Θ w of a unit vector so far
 
     def __len__(self) -> int:
@@ -70,11 +70,14 @@ class GrowingBasis:
             keep = values > max(NULL * self.largest, DEPENDENT * float(values[-1]), TINY)
             if keep.any():
                 scale = modes[:, keep] / np.sqrt(values[keep])
-                self.vectors = _beside(self.vectors, scale.shape[1], lambda rows: vectors[rows] @ scale)
-                self.outputs = _beside(self.outputs, scale.shape[1], lambda rows: image[rows] @ scale)
+                self._add(vectors, image, scale)
                 return np.asarray(image[:len(vectors)])
             vectors = self._noted(vectors, image[:len(vectors)])
         return None
+
+    def _add(self, vectors: Array, image: Array, scale: Array) -> None:
+        self.vectors = _beside(self.vectors, scale.shape[1], lambda rows: vectors[rows] @ scale)
+        self.outputs = _beside(self.outputs, scale.shape[1], lambda rows: image[rows] @ scale)
 
     def _with_image(self, vectors: Array) -> tuple[Array, Array]:
         """Vectors and Θ times them, both without what the basis holds of them."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,8 +74,10 @@ class GalerkinFlow:
 
     def reduced(self, tolerance: float = 0.0) -> ReducedFlow:
         """The projected flow on the training texts; of 32 bits where it is large and the tolerance allows."""
-        narrow = tolerance >= NARROW and self.basis.fitted.size >= LARGE
-        return ReducedFlow(self.basis.fitted_in_32_bits() if narrow else self.basis.fitted, self.targets)
+        outputs: NDArray[Any] = self.basis.fitted
+        if tolerance >= NARROW and outputs.size >= LARGE:
+            outputs = self.basis.fitted_in_32_bits()
+        return ReducedFlow(outputs, self.targets)
 
     @cached_property
     def fastest(self) -> float:
@@ -131,8 +134,7 @@ class GalerkinFlow:
 
     @property
     def _growth(self) -> int:
-        least, most = GROWTH
-        return max(least, min(most, max(self.targets.y.shape[1], len(self.basis) // SHARE)))
+        return int(np.clip(max(self.targets.y.shape[1], len(self.basis) // SHARE), *GROWTH))
 
     def duals(self, path: Sequence[Array]) -> Iterator[Array]:
         """Dual coefficients a = V z, (n, c), at some points."""
@@ -165,7 +167,7 @@ class GalerkinFlow:
                 return False
             grown = self.basis.grow(directions[:, size[:growth] > max(1e-2 * size[0], least)])
             if grown is not None:
-                while grown is not None and len(self.basis) < before + min(growth, GROWTH[0]):  # too few: go on as Lanczos
+                while grown is not None and len(self.basis) < before + GROWTH[0]:  # too few: go on as Lanczos
                     grown = self.basis.grow(grown)
                 driven = across(self.basis.fitted[:, before:], residual) @ weight
                 whole = float(np.linalg.norm(size) / np.linalg.norm(size[:growth]))

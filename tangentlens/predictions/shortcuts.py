@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from tangentlens.data.sorting import blocks
 from tangentlens.data.threads import parallel
 from tangentlens.features.family import Family
 from tangentlens.features.lags import entries, runs
@@ -17,6 +19,7 @@ from tangentlens.predictions.trajectory import Trajectory
 Array = NDArray[np.float64]
 Ids = NDArray[np.int64]
 LEAST = 5  # texts that a feature needs
+BLOCK = 2**21  # entries that are worked on at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +104,7 @@ def _pulls(families: list[Family], scores: list[Array], decision: Array, least: 
     text, added = present.indices[entry], added[entry]
     texts = texts[texts >= least]
     indptr = np.concatenate([[0], np.cumsum(texts)]).astype(present.indices.dtype)
-    present = sparse.csc_array((np.ones(len(text)), text, indptr), shape=(len(decision), len(texts)))
+    present = sparse.csc_array((np.ones(len(text), np.int8), text, indptr), shape=(len(decision), len(texts)))
     number[number >= 0] = again[number[number >= 0]]
     inverse = []
     for family, place in zip(families, places, strict=True):
@@ -109,24 +112,39 @@ def _pulls(families: list[Family], scores: list[Array], decision: Array, least: 
         patterns = number[place[:len(family)]]
         mine[patterns[patterns >= 0]] = np.flatnonzero(patterns >= 0)
         inverse.append(mine)
-    effects = _effects(present, by_class(added), decision)
+    effects = _effects(present, added, decision)
     return Pulls(tokens[number >= 0], present, *effects, tuple(families), tuple(inverse), tuple(scores))
 
 
 def _effects(present: sparse.csc_array, added: Array, decision: Array) -> tuple[Array, Ids, Array, Ids]:
-    """mean, toward, weight and decided of `Pulls` from what every entry of `present` adds, (entries, k)."""
-    text, texts = present.indices, np.diff(present.indptr)
-    size = len(texts)
-    column = np.repeat(np.arange(size), texts)
+    """mean, toward, weight and decided of `Pulls` from what every entry of `present` adds, (entries, c); some patterns
+    at a time.
+    """
+    starts = present.indptr.astype(np.int64)
     chosen = decision.argmax(axis=1)
-    ahead = margin(decision, chosen)[text]
-    rests = ahead - margin(decision[text] - added, chosen[text])
+    ahead = margin(decision, chosen)
+    parts = []
+    for low, high in blocks(starts, BLOCK):
+        entries = slice(int(starts[low]), int(starts[high]))
+        text, texts = present.indices[entries], np.diff(starts[low:high + 1])
+        column = np.repeat(np.arange(len(texts)), texts)
+        parts.append(_of_entries(column, text, by_class(added[entries]), (decision, chosen, ahead), texts))
+    mean, toward, weight, decided = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return mean, toward, weight, decided
+
+
+def _of_entries(column: Ids, text: NDArray[Any], added: Array, decided: tuple[Array, Ids, Array], texts: Ids
+                ) -> tuple[Array, Ids, Array, Ids]:
+    """The same of some patterns, from their entries: numbers of the pattern and text, and what is added (entries, k)."""
+    decision, chosen, ahead = decided[0], decided[1][text], decided[2][text]
+    size = len(texts)
+    rests = ahead - margin(decision[text] - added, chosen)
     np.divide(rests, ahead, out=rests, where=ahead > 0)
     rests[ahead <= 0] = 0.0
     mean: Array = np.column_stack([np.bincount(column, weights=part, minlength=size) for part in added.T])
     mean /= texts[:, None]
     toward: Ids = mean.argmax(axis=1).astype(np.int64)
-    rests[chosen[text] != toward[column]] = 0.0
+    rests[chosen != toward[column]] = 0.0
     weight: Array = np.asarray(np.bincount(column, np.clip(rests, 0, 1), size), np.float64)
     return mean, toward, weight, np.bincount(column, weights=rests >= 1, minlength=size).astype(np.int64)
 

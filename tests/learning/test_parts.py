@@ -83,7 +83,7 @@ def test_the_flow_does_not_notice(options: dict[str, Any]) -> None:
     assert distance(learned.decision(parts), expected.decision(whole)) < SUMMED
     found, wanted = (one.curves["validation_loss"].to_numpy() for one in (learned, expected))
     assert distance(found[-1:], wanted[-1:]) < SUMMED
-    # on the way to rest, some of the basis is decided by what rounding leaves, and the tolerance is all that is promised
+    # on the way to rest, what rounding leaves decides about some of the basis: the tolerance is all that is promised
     assert distance(found, wanted) < (1e-3 if "loss" in options else SUMMED)
 
 
