@@ -38,7 +38,7 @@ LATE_NOTES = (
 )
 NOTES = (
     f"Relative L2 error of all label scores of a flow with tolerance {TOLERANCE:g}, against one with {REFERENCE:g} "
-    "that records the same times. The estimate is the solver's own; it is never below 0.03 of the tolerance, "
+    "that records the same times. The estimate is the solver's own; it is never below 0.1 of the tolerance, "
     "which means that much or less. One product is the feature map and its transpose together. steps of descent: of "
     "plain gradient descent at the critical learning rate to the same time. The last time of each block is the one of "
     "the least validation loss.",

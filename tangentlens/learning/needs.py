@@ -18,7 +18,7 @@ HEAD = 200  # texts that are looked at
 BASE = 3e8  # bytes of a process with the library
 WORKED = 100  # bytes for each stored count of a part while its patterns are counted
 KEPT = 50  # bytes for each stored count in the folder, or in memory
-WHOLE = 55, 38  # bytes of an audit in one piece: for each token, and for each stored count; by measurement
+WHOLE = 15, 39  # bytes of an audit in one piece: for each token, and for each stored count; by measurement
 PER_TEXT = 2 * 8 * 150  # bytes of a basis of 150 vectors and its outputs, for each text and output
 
 

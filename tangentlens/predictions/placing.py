@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tangentlens.data.sorting import distinct
 from tangentlens.data.tokens import UNKNOWN, Tokens
 from tangentlens.kernels.architecture import Architecture
 from tangentlens.predictions.ground import Ground, discoveries, priors, purity
@@ -36,21 +37,37 @@ def position_flags(architecture: Architecture, learned: Learned, ground: Ground)
             continue
         pure = purity(texts[candidates], counts[candidates, toward[candidates]], priors(toward[candidates], ground))
         sure = discoveries(pure.p, np.ones(len(candidates), bool), ground.level) & (pure.low >= ground.pure)
-        for place in np.flatnonzero(sure).tolist():
-            token = int(candidates[place])
-            row = _position_flag(architecture, learned, ground, (token, edge, np.flatnonzero(at == token)))
+        chosen = candidates[sure]
+        for token, low, texts_with in zip(chosen.tolist(), pure.low[sure].tolist(), _holders(tokens, chosen),
+                                          strict=True):
+            holders = texts_with[at[texts_with] == token]
+            elsewhere = texts_with[at[texts_with] != token]
+            row = _position_flag(architecture, learned, ground, (token, edge, holders, elsewhere))
             if row and row["class"] == ground.classes[toward[token]]:
-                row["score"] *= 2 * float(pure.low[place]) - 1
+                row["score"] *= 2 * low - 1
                 rows.append(row)
     return rows
 
 
-def _position_flag(architecture: Architecture, learned: Learned, ground: Ground, found: tuple[int, str, Ids]
+def _holders(tokens: Tokens, wanted: Ids) -> list[Ids]:
+    """For each of some tokens the texts that hold it, ascending; read in one pass."""
+    number = np.full(len(tokens.vocabulary) + 1, -1, np.int32)  # the last is that of unknown tokens
+    number[wanted] = np.arange(len(wanted))
+    found = number[tokens.ids]
+    here = np.flatnonzero(found >= 0)
+    text = np.searchsorted(tokens.offsets, here, side="right") - 1
+    pairs = distinct(found[here] * np.int64(len(tokens)) + text)
+    of_token, text = np.divmod(pairs, max(1, len(tokens)))
+    return np.split(text, np.searchsorted(of_token, np.arange(1, len(wanted)))) if len(wanted) else []
+
+
+def _position_flag(architecture: Architecture, learned: Learned, ground: Ground, found: tuple[int, str, Ids, Ids]
                    ) -> dict[str, Any] | None:
-    """The flag of a token at an edge, held there by some texts; None if its place does not matter."""
-    token, edge, holders = found
+    """The flag of a token at an edge, held there by some texts and by others elsewhere only; None if its place does
+    not matter.
+    """
+    token, edge, holders, elsewhere = found
     tokens, index = ground.tokens, ground.index
-    elsewhere = np.setdiff1d(tokens.text_of_token[tokens.ids == token], holders)
     toward = int(np.bincount(index[holders]).argmax())
     there, other = (float(np.mean(index[rows] == toward)) if len(rows) else 1.0 for rows in (holders, elsewhere))
     if len(elsewhere) < LEAST or other > (1 + there) / 2 - 0.1:

@@ -135,7 +135,7 @@ def _effects(present: sparse.csc_array, added: Array, decision: Array) -> tuple[
 
 def _of_entries(column: Ids, text: NDArray[Any], added: Array, decided: tuple[Array, Ids, Array], texts: Ids
                 ) -> tuple[Array, Ids, Array, Ids]:
-    """The same of some patterns, from their entries: numbers of the pattern and text, and what is added (entries, k)."""
+    """The same of some patterns, from their entries: number of the pattern, text, and what is added (entries, k)."""
     decision, chosen, ahead = decided[0], decided[1][text], decided[2][text]
     size = len(texts)
     rests = ahead - margin(decision[text] - added, chosen)
