@@ -112,7 +112,7 @@ def _weighted(family: Family, low: int, high: int, number: NDArray[np.int32]
     if family.values is None:
         values = family.stored.data[here] * family.weight[low:high][rows]
     else:
-        values = family.values[here].copy()
+        values = family.values[here]
     if family.scale is not None:
         values = values * family.scale[columns]
     return rows, number[columns], values * np.sqrt(family.coefficient)

@@ -31,8 +31,8 @@ LEAST = 0.05  # … of which it counts as not spent at least this share
 ROUGH = 0.1  # what a segment may leave out, relative, when it is asked whether the search ends in it
 STEPPING = 0.7  # one in this of the tolerance is what a step in time is given; what it errs by is a fifteenth of that
 UNRESOLVED = 0.1  # share of the tolerance below which the time steps decide
-SETTLED = 10  # times as long as before is what is left out looked at where a flow has come to rest
-RESTING = 10  # there, a vector is added for so many that there are
+FEW = 8  # moments of a segment at which what is left out is looked at, at most
+RESTING = 10  # at rest, a vector is added for so many that there are
 RATIOS = 0.25, 0.9  # by which changes are taken to shrink there from round to round …
 SURE = 0.7  # … and the share of the tolerance that what remains must fall to
 SPARED = 1e-6  # what is left out is zero where it is less than this share of the tolerance, of the slopes …
@@ -61,10 +61,12 @@ class GalerkinFlow:
     coming: float = 0.0  # by how much the vectors added last will change the end, relative
     missing: float = 0.0  # the sum of what all segments left out, in the norm of Θ
     error: float = 0.0
+    steepest: float = field(init=False)  # norm of the slope at the start
 
     def __post_init__(self) -> None:
         self.basis = GrowingBasis(self.product, self.targets.y.shape)
         start = -self.reduced().slope(np.zeros_like(self.targets.y))[:, None]
+        self.steepest = float(np.linalg.norm(start))
         for _ in range(START):
             added = self.basis.grow(start)
             if added is None:
@@ -97,31 +99,43 @@ class GalerkinFlow:
         needed: says of stops and coefficients there how many of them a search needs if it ends there, else None; the
         flow then goes no further than those.
         """
-        ended = False
+        ended = stale = False
         while True:
             flow = self.reduced(self.tolerance)
             path = list(flow.path(self.padded(self.z), self.t, stops, self.tolerance / STEPPING))
-            grown = len(self.basis) < MOST and self._enrich(path, np.concatenate([[self.t], stops]), self._growth)
-            left = self.coming if grown or len(self.basis) >= MOST else 0.0
+            stale = ended
+            grown = self._enrich(path, np.concatenate([[self.t], stops]))
             allowed = ALLOWED * max(self.tolerance - self.missing / _size(path[-1]), LEAST * self.tolerance)
-            if needed and not ended and left < max(ROUGH, allowed):
+            if needed and not ended and (not grown or self.coming < max(ROUGH, allowed)):
                 count = needed(stops, path)
                 ended, stops, path = count is not None, stops[:count], path[:count]
-            if not grown or left <= allowed:
+            if not grown or self.coming <= allowed:
                 break
         self.z, self.t = path[-1], float(stops[-1])
-        self.missing += left * _size(self.z)
+        self.missing += self.coming * _size(self.z)
         self.error = max(self.missing / _size(self.z), UNRESOLVED * self.tolerance)
+        if needed and stale:  # the path is another one than when the search was found to end on it
+            ended = needed(stops, path) is not None
         self.passed += path
         return ended
 
     def rest(self) -> None:
-        """Moves on to where the flow of the squared loss comes to rest. Rounds of growth change that by d_1, d_2, …; if
-        they go on to shrink by r, the mean of their last two ratios, d_k r / (1 − r) remains: the `error`.
+        """Moves on to where the flow of the squared loss comes to rest, the basis growing from the slope there. Rounds
+        change that by d_1, d_2, …; if they go on to shrink by r, the mean of their last two ratios, d_k r / (1 − r)
+        remains: the `error`, infinite if it is not known.
         """
-        end, changes = self.reduced().rest(), []
-        moments = np.array([self.t, SETTLED * self.t])
-        while len(self.basis) < MOST and self._enrich([end], moments, max(GROWTH[0], len(self.basis) // RESTING)):
+        end, changes, self.error = self.reduced().rest(), [], np.inf
+        while len(self.basis) < MOST:
+            known, flow = self.basis.null.shape[1], ReducedFlow(self.basis.fitted, self.targets)
+            slope = self._without_null(-flow.slope(flow.f(end))[:, None])
+            if float(np.linalg.norm(slope)) <= max(SPARED * self.tolerance, ROUNDING) * self.steepest:
+                self.error = 0.0
+                break
+            if self._grow(slope, max(GROWTH[0], len(self.basis) // RESTING)) is None:
+                if self.basis.null.shape[1] > known:
+                    continue
+                self.error = 0.0
+                break
             end, before = self.reduced().rest(), self.padded(end)
             changes.append(float(np.linalg.norm(end - before)) / _size(end))
             if len(changes) > 2:
@@ -153,28 +167,53 @@ class GalerkinFlow:
         """Coefficients of the basis as it is now, from those of an earlier one; shape (m,)."""
         return np.concatenate([z, np.zeros(len(self.basis) - len(z))])
 
-    def _enrich(self, path: list[Array], moments: Array, growth: int) -> bool:
-        """Adds the main directions of the residual −g/n − V ż (eq. 59) along the path; False if there are none."""
-        weight = np.sqrt(np.diff(moments))
+    def _enrich(self, path: list[Array], moments: Array) -> bool:
+        """Adds the main directions of the residual −g/n − V ż (eq. 59) along the path, and notes what they will change
+        at its end, `coming`. False if there are none, or no room for them.
+        """
+        if len(path) > FEW:
+            chosen = np.unique(np.linspace(0, len(path) - 1, FEW).astype(int))
+            path, moments = [path[place] for place in chosen], moments[[0, *(chosen + 1)]]
+        weight, growth, self.coming = np.sqrt(np.diff(moments)), self._growth, 0.0
         residual, slopes = self._residual(path, weight)
+        least = max(SPARED * self.tolerance * slopes, ROUNDING * slopes,  # below it, directions are those of rounding
+                    ROUNDING * self.steepest * float(np.linalg.norm(weight)))
         before = len(self.basis)
         while True:
-            known = self.basis.null.shape[1]
-            residual = residual - self.basis.null @ (self.basis.null.T @ residual)
+            known, residual = self.basis.null.shape[1], self._without_null(residual)
             directions, size = _main(residual, growth)
-            least = max(SPARED * self.tolerance, ROUNDING) * slopes  # below it, directions are those of rounding
             if size[0] <= least:
                 return False
-            grown = self.basis.grow(directions[:, size[:growth] > max(1e-2 * size[0], least)])
-            if grown is not None:
-                while grown is not None and len(self.basis) < before + GROWTH[0]:  # too few: go on as Lanczos
-                    grown = self.basis.grow(grown)
-                driven = across(self.basis.fitted[:, before:], residual) @ weight
-                whole = float(np.linalg.norm(size) / np.linalg.norm(size[:growth]))
-                self.coming = whole * float(np.linalg.norm(driven)) / _size(path[-1])
-                return True
-            if self.basis.null.shape[1] == known:
-                return False
+            directions = directions[:, size[:growth] > max(1e-2 * size[0], least)]
+            room = before < MOST
+            if room and self._grow(directions, GROWTH[0]) is None:
+                if self.basis.null.shape[1] == known:
+                    return False
+                continue
+            driven = self._norm(directions, residual @ weight) if not room else float(
+                np.linalg.norm(across(self.basis.fitted[:, before:], residual) @ weight))
+            self.coming = float(np.linalg.norm(size) / np.linalg.norm(size[:growth])) * driven / _size(path[-1])
+            return room
+
+    def _grow(self, vectors: Array, least: int) -> Array | None:
+        """Adds vectors to the basis; where they are too few, goes on as Lanczos does. None if there is nothing new."""
+        before, grown = len(self.basis), self.basis.grow(vectors)
+        added = grown
+        while grown is not None and len(self.basis) < before + least:
+            grown = self.basis.grow(grown)
+        return added
+
+    def _norm(self, directions: Array, vector: Array) -> float:
+        """The norm, by Θ, of the part of a vector (n c,) that lies in orthonormal directions (n c, p)."""
+        n, c = self.targets.y.shape
+        part = directions @ (directions.T @ vector)
+        image = (self.product @ part.reshape(n, c))[:n].ravel()
+        return float(np.sqrt(max(0.0, float(part @ image))))
+
+    def _without_null(self, vectors: Array) -> Array:
+        """The part of dual vectors outside of the null space, as far as it is known."""
+        null = self.basis.null
+        return vectors - null @ (null.T @ vectors) if null.shape[1] else vectors
 
     def _residual(self, path: list[Array], weight: Array) -> tuple[Array, float]:
         """What the basis leaves out of the velocity at some points, times their weights, (n c, points); and the
@@ -205,7 +244,8 @@ def _main(vectors: Array, count: int) -> tuple[Array, Array]:
     """The first left singular vectors of a tall matrix, largest first, and all values, from its small Gram matrix."""
     values, modes = np.linalg.eigh(across(vectors, vectors))
     size = np.sqrt(np.maximum(values[::-1], 0.0))
-    return vectors @ (modes[:, ::-1] / np.maximum(size, TINY))[:, :count], size
+    floor = max(1e-8 * float(size[0]), TINY)  # what is smaller is rounding of the values
+    return vectors @ (modes[:, ::-1] / np.maximum(size, floor))[:, :count], size
 
 
 def _size(z: Array) -> float:

@@ -121,7 +121,7 @@ def _flow(recorder: Recorder, time: float | str | None, until_loss: float | None
         done = solver.advance(stops, search.needed if search.wanted else None)
         search.note(stops)
         if progress is not None:
-            loss = search.losses(solver.passed[-1:])[0][-1]
+            loss = search.losses(solver.passed[-1:])[0][0]
             progress(f"time {solver.t:.3g}, training loss {loss:.4f}, {product.products} products")
         if done or (np.isinf(end) and not search.wanted and solver.t * solver.fastest > SETTLED):
             break
@@ -130,7 +130,7 @@ def _flow(recorder: Recorder, time: float | str | None, until_loss: float | None
         search.moments.append(math.inf)
     moments, path = np.array(search.moments), [solver.padded(z) for z in solver.passed]
     if solver.error > tolerance:
-        warnings.warn(f"label scores are known to a relative {solver.error:.1g} only, not {tolerance:g}; "
+        warnings.warn(f"label scores are known to a relative {solver.error:.2g} only, not {tolerance:g}; "
                       "choose a smaller time or a larger tolerance", stacklevel=4)
     if until_loss is not None:
         moments, path = _cut(solver, moments, path, until_loss)
@@ -186,7 +186,6 @@ class Search:
     until_loss: float | None
     best: bool
     moments: list[float] = field(default_factory=list)
-    training: list[float] = field(default_factory=list)
     held_out: list[float] = field(default_factory=list)
 
     @property
@@ -203,9 +202,7 @@ class Search:
         new = self.solver.passed[len(self.moments):]
         self.moments += stops[:len(new)].tolist()
         if self.wanted:
-            training, held_out = self.losses(new)
-            self.training += training
-            self.held_out += held_out
+            self.held_out += self.losses(new)[1]
 
     def losses(self, path: list[Array]) -> tuple[list[float], list[float]]:
         """Training and validation losses at some points."""
@@ -221,18 +218,18 @@ class Search:
         if self.until_loss is not None:
             reached = np.flatnonzero(np.array(training) <= self.until_loss)
             return min(count, int(reached[0]) + 2) if len(reached) else count if late else None
-        if not (late or self._past_best([*self.held_out, *held_out], training[-1])):
+        if not (late or self._past_best(stops, [*self.held_out, *held_out], training[-1])):
             return None
         return min(count, max(1, int(np.nanargmin([*self.held_out, *held_out])) + 2 - len(self.held_out)))
 
-    def _past_best(self, held_out: list[float], training: float) -> bool:
+    def _past_best(self, stops: Array, held_out: list[float], training: float) -> bool:
         """Whether validation loss has clearly passed its minimum, or hardly falls any more."""
-        losses = np.array([self.recorder.rows[0][2], *held_out])
-        least = losses.min()
+        losses, moments = np.array([self.recorder.rows[0][2], *held_out]), np.array([0.0, *self.moments, *stops])
+        least, before = losses.min(), np.searchsorted(moments, moments[-1] / SEGMENT * (1 + 1e-9)) - 1
         if len(losses) <= 2 * PER_SEGMENT:
             return False
         learned = losses[0] - least > 1e-3 * losses[0]
-        flat = abs(losses[-1] - losses[-1 - PER_SEGMENT]) < 1e-4 * losses[0] and (learned or training < 0.1)
+        flat = abs(losses[-1] - losses[before]) < 1e-4 * losses[0] and (learned or training < 0.1)
         return bool(losses[-1] > PATIENCE * least or flat)
 
 
