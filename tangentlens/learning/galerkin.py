@@ -99,11 +99,10 @@ class GalerkinFlow:
         needed: says of stops and coefficients there how many of them a search needs if it ends there, else None; the
         flow then goes no further than those.
         """
-        ended = stale = False
+        ended = False
         while True:
             flow = self.reduced(self.tolerance)
             path = list(flow.path(self.padded(self.z), self.t, stops, self.tolerance / STEPPING))
-            stale = ended
             grown = self._enrich(path, np.concatenate([[self.t], stops]))
             allowed = ALLOWED * max(self.tolerance - self.missing / _size(path[-1]), LEAST * self.tolerance)
             if needed and not ended and (not grown or self.coming < max(ROUGH, allowed)):
@@ -114,8 +113,6 @@ class GalerkinFlow:
         self.z, self.t = path[-1], float(stops[-1])
         self.missing += self.coming * _size(self.z)
         self.error = max(self.missing / _size(self.z), UNRESOLVED * self.tolerance)
-        if needed and stale:  # the path is another one than when the search was found to end on it
-            ended = needed(stops, path) is not None
         self.passed += path
         return ended
 

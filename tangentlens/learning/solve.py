@@ -119,7 +119,7 @@ def _flow(recorder: Recorder, time: float | str | None, until_loss: float | None
     search = Search(recorder, solver, until_loss, best=time == "best")
     for stops in _segments(1 / solver.fastest, end, chosen):
         done = solver.advance(stops, search.needed if search.wanted else None)
-        search.note(stops)
+        done = search.note(stops) and done
         if progress is not None:
             loss = search.losses(solver.passed[-1:])[0][0]
             progress(f"time {solver.t:.3g}, training loss {loss:.4f}, {product.products} products")
@@ -197,12 +197,18 @@ class Search:
         """The moment of the least validation loss, if that is what is searched for."""
         return [self.moments[int(np.nanargmin(self.held_out))]] if self.best else []
 
-    def note(self, stops: Array) -> None:
-        """Notes those of the stops that were passed, and losses there if they are searched for."""
+    def note(self, stops: Array) -> bool:
+        """Notes those of the stops that were passed, and losses there if they are searched for. False where the path,
+        solved again since the search was found to end on it, has not come down to `until_loss` after all.
+        """
         new = self.solver.passed[len(self.moments):]
         self.moments += stops[:len(new)].tolist()
-        if self.wanted:
-            self.held_out += self.losses(new)[1]
+        if not self.wanted:
+            return True
+        training, held_out = self.losses(new)
+        self.held_out += held_out
+        reached = self.until_loss is None or min(training) <= self.until_loss
+        return reached or self.moments[-1] * self.solver.fastest > LONGEST
 
     def losses(self, path: list[Array]) -> tuple[list[float], list[float]]:
         """Training and validation losses at some points."""

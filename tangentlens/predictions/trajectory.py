@@ -146,8 +146,8 @@ def learn(features: Features | PartitionedFeatures, labels: Any, loss: str | Non
     type; loss: "logistic" (two classes), "softmax" or "squared" (by default the first or second, by the number of
     classes).
     Descent: learning_rate, a number, or "auto" for half of the critical rate; steps: 1000 by default; momentum (heavy
-    ball). Flow: time, a number (inf for the squared loss), or "best" to go to the record after the least validation loss;
-    or until_loss, the training loss to end at; tolerance: relative, of the label scores at the end.
+    ball). Flow: time, a number (inf for the squared loss), or "best" to go to the record after that of the least
+    validation loss; or until_loss, the training loss to end at; tolerance: relative, of the label scores at the end.
     record: steps or times to record (by default about 40, at growing distances); validation: (features, labels) of
     texts held out, their features made with columns=; progress: called with a line of text now and then.
     initial: "zero", networks are trained on f − f_0; or for the squared loss "prior", f_0 is kept: the trajectory is

@@ -10,7 +10,8 @@ import reference
 from cases import distance, random_texts, tokens_of
 
 import tangentlens as tl
-from tangentlens.learning import KernelProduct, galerkin, reduced
+from tangentlens.errors import OptionError
+from tangentlens.learning import KernelProduct, galerkin, reduced, solve
 from tangentlens.learning.losses import encode
 from tangentlens.learning.reduced import ReducedFlow, _Step
 
@@ -333,3 +334,37 @@ def test_what_paths_leave_out_is_worked_out_in_64_bits(monkeypatch):
         left.append(flow._residual(path, np.ones(2))[0])
     assert np.linalg.norm(left[0]) > 0
     np.testing.assert_array_equal(left[0], left[1])
+
+
+@pytest.mark.parametrize("time", [1e5, np.inf])
+def test_a_full_basis_knows_what_it_leaves_out(time, monkeypatch):
+    tokens, labels = random_texts(200, size=400)
+    features = tl.CNN().features(tokens)
+    kernel = features.kernel()
+    exact = tl.learn(features, labels, "squared", time=time, tolerance=1e-6).duals[-1]
+    monkeypatch.setattr(galerkin, "MOST", 12)
+    with pytest.warns(UserWarning, match="known to a relative"):
+        learned = tl.learn(features, labels, "squared", time=time).dynamics
+    left = learned.duals[-1] - exact
+    assert 1e-3 < np.sqrt(np.sum(left * (kernel @ left)) / np.sum(exact * (kernel @ exact))) < learned.error
+
+
+def test_a_search_ends_though_the_basis_is_full(monkeypatch):
+    tokens, labels = random_texts(200, size=400)
+    monkeypatch.setattr(galerkin, "START", 1)
+    monkeypatch.setattr(galerkin, "MOST", 3)
+    with pytest.raises(OptionError, match="give a larger until_loss"), pytest.warns(UserWarning, match="relative"):
+        tl.learn(tl.CNN().features(tokens), labels, until_loss=1e-5)
+
+
+def test_a_loss_is_reached_though_the_search_was_thought_to_end_before(monkeypatch):
+    """As where a later round moves the path: here the search is told to end with its first segment."""
+    tokens, labels = random_texts(120, size=30)
+    features = tl.CNN().features(tokens)
+    expected = tl.learn(features, labels, until_loss=0.4)
+    needed = solve.Search.needed
+    monkeypatch.setattr(solve.Search, "needed", lambda search, stops, path: (
+        needed(search, stops, path) if search.moments else len(stops)))
+    found = tl.learn(features, labels, until_loss=0.4)
+    assert len(found.steps) == len(expected.steps) > 8
+    assert found.curves["train_loss"][-1] == pytest.approx(0.4, rel=1e-6)
