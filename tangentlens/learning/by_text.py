@@ -8,6 +8,7 @@ vectors cost little more than one.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -37,7 +38,7 @@ def suits(maps: Sequence[Features]) -> bool:
     return sum(map(len, maps)) >= MANY and stored >= DENSE * maps[0].columns
 
 
-def runs_of(maps: Sequence[Features]) -> tuple[list[sparse.csr_array], Array]:
+def rows_of(maps: Sequence[Features]) -> tuple[list[sparse.csr_array], Array]:
     """Runs of rows of Z, (some texts, shared features), those of training texts first, with Z Zᵀ + diag(own) = Θ; and
     own (n + n',), for the features that one text alone has.
     """
@@ -106,13 +107,9 @@ def _block(one: Features, low: int, high: int, number: NDArray[np.int32], shared
 def _weighted(family: Family, low: int, high: int, number: NDArray[np.int32]
               ) -> tuple[NDArray[np.int64], NDArray[np.int32], Array]:
     """Texts, numbers of the features, and √γ Φ, of the stored counts of some texts."""
-    indptr = family.stored.indptr[low:high + 1]
-    here = slice(int(indptr[0]), int(indptr[-1]))
-    rows, columns = np.repeat(np.arange(high - low), np.diff(indptr)), family.stored.indices[here]
-    if family.values is None:
-        values = family.stored.data[here] * family.weight[low:high][rows]
-    else:
-        values = family.values[here]
-    if family.scale is not None:
-        values = values * family.scale[columns]
-    return rows, number[columns], values * np.sqrt(family.coefficient)
+    values = family.values
+    if values is not None:
+        values = values[int(family.stored.indptr[low]):int(family.stored.indptr[high])]
+    counts = replace(family, stored=family.stored[low:high], weight=family.weight[low:high], values=values).counts
+    rows = np.repeat(np.arange(high - low), np.diff(counts.indptr))
+    return rows, number[counts.indices], counts.data * np.sqrt(family.coefficient)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tangentlens.data.threads import parallel
-from tangentlens.learning.basis import GrowingBasis, across, runs_of, times
+from tangentlens.learning.basis import TINY, GrowingBasis, across, runs_of, times
 from tangentlens.learning.losses import Targets
 from tangentlens.learning.product import KernelProduct
 from tangentlens.learning.reduced import ReducedFlow
@@ -41,7 +41,6 @@ NARROW = 5e-3  # tolerance from which on the projected flow is worked out in 32 
 LARGE = 2**20  # … if it has so many outputs
 MOST = 400  # basis vectors
 TOGETHER = 8  # points of a path that are worked out together
-TINY = float(np.finfo(np.float64).tiny)
 
 
 @dataclass
@@ -67,11 +66,7 @@ class GalerkinFlow:
         self.basis = GrowingBasis(self.product, self.targets.y.shape)
         start = -self.reduced().slope(np.zeros_like(self.targets.y))[:, None]
         self.steepest = float(np.linalg.norm(start))
-        for _ in range(START):
-            added = self.basis.grow(start)
-            if added is None:
-                break
-            start = added
+        self._grow(start, START)
         self.z = np.zeros(len(self.basis))
 
     def reduced(self, tolerance: float = 0.0) -> ReducedFlow:

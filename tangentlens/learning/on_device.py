@@ -26,8 +26,11 @@ class DeviceProduct(KernelProduct):
     def __init__(self, features: Features, extra: Features | None = None, *, device: str = "cuda") -> None:
         super().__init__(features, extra)
         self.device = found_device(device)
-        parts = self.lanes or ([sparse.csr_array(sparse.vstack(self.runs).T)] if self.runs else [])
-        columns = sparse.csr_array(sparse.vstack(parts)) if parts else sparse.csr_array((0, self.rows))
+        columns = sparse.csr_array((0, self.rows))
+        if self.runs:
+            columns = sparse.csr_array(sparse.vstack(self.runs).T)
+        elif self.lanes:
+            columns = sparse.csr_array(sparse.vstack(self.lanes))
         self.stored = columns.nnz
         self.by_columns, self.by_rows = self._there(columns), self._there(sparse.csr_array(columns.T))
         self.lanes, self.runs = [], []

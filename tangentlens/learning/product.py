@@ -51,7 +51,7 @@ class KernelProduct:
     def __post_init__(self) -> None:
         maps = [self.features] if self.extra is None else [self.features, self.extra]
         if by_text.suits(maps):
-            self.lanes, (self.runs, self.own) = [], by_text.runs_of(maps)
+            self.lanes, (self.runs, self.own) = [], by_text.rows_of(maps)
             return
         self.own = np.zeros(self.rows)
         blocks, shared = _rotated(self.features, self.extra)[::-1], []

@@ -51,14 +51,16 @@ def position_flags(architecture: Architecture, learned: Learned, ground: Ground)
 
 def _holders(tokens: Tokens, wanted: Ids) -> list[Ids]:
     """For each of some tokens the texts that hold it, ascending; read in one pass."""
+    if not len(wanted):
+        return []
     number = np.full(len(tokens.vocabulary) + 1, -1, np.int32)  # the last is that of unknown tokens
     number[wanted] = np.arange(len(wanted))
     found = number[tokens.ids]
     here = np.flatnonzero(found >= 0)
     text = np.searchsorted(tokens.offsets, here, side="right") - 1
     pairs = distinct(found[here] * np.int64(len(tokens)) + text)
-    of_token, text = np.divmod(pairs, max(1, len(tokens)))
-    return np.split(text, np.searchsorted(of_token, np.arange(1, len(wanted)))) if len(wanted) else []
+    of_token, text = np.divmod(pairs, len(tokens))
+    return np.split(text, np.searchsorted(of_token, np.arange(1, len(wanted))))
 
 
 def _position_flag(architecture: Architecture, learned: Learned, ground: Ground, found: tuple[int, str, Ids, Ids]
