@@ -353,8 +353,10 @@ def test_a_search_ends_though_the_basis_is_full(monkeypatch):
     tokens, labels = random_texts(200, size=400)
     monkeypatch.setattr(galerkin, "START", 1)
     monkeypatch.setattr(galerkin, "MOST", 3)
+    lines = []
     with pytest.raises(OptionError, match="give a larger until_loss"), pytest.warns(UserWarning, match="relative"):
-        tl.learn(tl.CNN().features(tokens), labels, until_loss=1e-5)
+        tl.learn(tl.CNN().features(tokens), labels, until_loss=1e-5, progress=lines.append)
+    assert len(lines) < 2 + np.log(solve.LONGEST) / np.log(solve.SEGMENT)  # a line for every segment
 
 
 def test_a_loss_is_reached_though_the_search_was_thought_to_end_before(monkeypatch):
