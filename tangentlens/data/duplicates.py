@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from tangentlens.data.sorting import starts
+from tangentlens.data.sorting import blocks, starts
 from tangentlens.data.threads import parallel
 from tangentlens.data.tokens import Tokens
 
@@ -15,6 +15,7 @@ SHINGLE = 3  # tokens
 ALIKE = 0.5  # Jaccard similarity of the shingle sets, from which on two texts are near-duplicates
 BANDS, ROWS = 12, 3  # a pair of similarity J shares a band with probability 1 − (1 − J³)¹²: 0.8 at 0.5, 0.999 at 0.75
 BLOCK = 2**15  # tokens whose shingles are mixed at a time: they stay in the cache
+CHECKED = 2**20  # tokens of pairs that are compared at a time
 _PRIME = np.uint64(0x9E3779B97F4A7C15)
 
 Ids = NDArray[np.int64]
@@ -82,9 +83,14 @@ def _shingles(tokens: Tokens, low: int, high: int) -> tuple[Ids, NDArray[np.uint
 
 
 def _alike(pairs: Ids, tokens: Tokens) -> NDArray[np.bool_]:
-    """Which pairs of texts reach the similarity ALIKE."""
-    if not len(pairs):
-        return np.zeros(0, bool)
+    """Which pairs of texts, (pairs, 2), reach the similarity ALIKE; looked at some pairs at a time."""
+    ends = np.concatenate([[0], np.cumsum(tokens.lengths[pairs].sum(axis=1))])
+    found = parallel(lambda block: _similar(pairs[slice(*block)], tokens), list(blocks(ends, CHECKED)))
+    return np.concatenate([np.zeros(0, bool), *found])
+
+
+def _similar(pairs: Ids, tokens: Tokens) -> NDArray[np.bool_]:
+    """The same, of pairs whose shingles fit into memory."""
     asked, pairs = np.unique(pairs, return_inverse=True)
     n, pairs = len(asked), pairs.reshape(-1, 2)
     text, shingle = _shingles(tokens[asked], 0, n)
@@ -93,8 +99,7 @@ def _alike(pairs: Ids, tokens: Tokens) -> NDArray[np.bool_]:
     sets.sum_duplicates()
     sets.data[:] = 1
     size = np.diff(sets.indptr)
-    shared = np.concatenate([np.asarray(sets[block[:, 0]].multiply(sets[block[:, 1]]).sum(axis=1)).ravel()
-                             for block in np.array_split(pairs, max(1, len(pairs) // 2000))])
+    shared: Ids = np.asarray(sets[pairs[:, 0]].multiply(sets[pairs[:, 1]]).sum(axis=1)).ravel()
     return np.asarray(shared >= ALIKE * (size[pairs[:, 0]] + size[pairs[:, 1]] - shared))
 
 

@@ -17,6 +17,8 @@ DEPENDENT = 1e-8  # new vectors with a smaller share of squared norm depend on t
 KEPT = 0.5  # a unit vector that projection leaves longer than this needs no second one
 NULL = 1e-14  # a unit vector with a smaller share of the largest wᵀ Θ w lies in the null space of Θ
 ROUNDING = 1e-13  # an image of a smaller share of the largest is rounding
+ROUNDING_IN_32_BITS = 1e-6
+BLOCK = 2**20  # bytes of a matrix of 32 bits that are worked on at a time
 ROOM = 16  # vectors that there is room for when an array of them is made
 SHARED = 2**19  # entries of a tall matrix above which processors share its rows
 TINY = float(np.finfo(np.float64).tiny)
@@ -32,28 +34,48 @@ class GrowingBasis:
     def __init__(self, product: KernelProduct, shape: tuple[int, int]) -> None:
         self.product, self.shape = product, shape
         size = shape[0] * shape[1]
-        self.vectors, self.null = np.empty((size, 0)), np.empty((size, 0))
-        self.outputs = np.empty((product.rows * shape[1], 0))
+        self.vectors: NDArray[Any] = np.empty((size, 0))
+        self.null = np.empty((size, 0))
+        self.outputs: NDArray[Any] = np.empty((product.rows * shape[1], 0))
         self.narrow = np.empty((size, 0), np.float32)  # outputs on the training texts, as far as they were asked for
         self.largest = 0.0  # largest squared norm wᵀ Θ w of a unit vector so far
 
     def __len__(self) -> int:
-        return self.vectors.shape[1]
+        return int(self.vectors.shape[1])
 
     @property
-    def fitted(self) -> Array:
+    def fitted(self) -> NDArray[Any]:
         """The outputs on the training texts; shape (n c, m)."""
-        return self.outputs[:len(self.vectors)]
+        return self.outputs[:self.shape[0] * self.shape[1]]
+
+    @property
+    def rounding(self) -> float:
+        """The share of a vector that the basis leaves out of it by rounding."""
+        return ROUNDING if self.vectors.dtype == np.float64 else ROUNDING_IN_32_BITS
 
     def fitted_in_32_bits(self) -> NDArray[np.float32]:
-        """The same, rounded; only what is new since the last time is."""
+        """The outputs on the training texts, rounded; only what is new since the last time is."""
         new = self.fitted[:, self.narrow.shape[1]:]
         if new.shape[1]:
-            self.narrow = _beside(self.narrow, new.shape[1], lambda rows: new[rows])
+            self.narrow = beside(self.narrow, new.shape[1], lambda rows: new[rows])
         return self.narrow
 
-    def grow(self, vectors: Array) -> Array | None:
-        """Adds dual vectors (n c, p); returns Θ times what is new in them, or None if there is nothing.
+    def left_out(self, duals: Array) -> Array:
+        """What the basis leaves out of dual vectors (n c, p), written over them."""
+        return less(duals, self.vectors, across(self.fitted, duals))
+
+    def without_null(self, vectors: Array) -> Array:
+        """The part of dual vectors outside of the null space, as far as that is known."""
+        return vectors - self.null @ (self.null.T @ vectors) if self.null.shape[1] else vectors
+
+    def norm(self, vector: Array) -> float:
+        """The norm of a vector of the space of the basis, (n c,), in its inner product."""
+        n, c = self.shape
+        image = (self.product @ vector.reshape(n, c))[:n].ravel()
+        return float(np.sqrt(max(0.0, float(vector @ image))))
+
+    def grow(self, vectors: Array) -> int:
+        """Adds dual vectors (n c, p), as far as they are new; returns how many were added.
 
         They are projected before they are multiplied with Θ: an image that is projected afterwards would lose digits.
         Directions in the null space are noted, to be left out from now on; the trace of others that they carry shows in
@@ -64,20 +86,23 @@ class GrowingBasis:
             if not vectors.shape[1]:
                 break
             vectors, image = self._with_image(vectors)
-            gram = across(vectors, image[:len(vectors)])
-            values, modes = np.linalg.eigh((gram + gram.T) / 2)
-            self.largest = max(self.largest, float(values[-1]))
-            keep = values > max(NULL * self.largest, DEPENDENT * float(values[-1]), TINY)
-            if keep.any():
-                scale = modes[:, keep] / np.sqrt(values[keep])
+            scale = self._scale(across(vectors, image[:len(vectors)]))
+            if scale.shape[1]:
                 self._add(vectors, image, scale)
-                return np.asarray(image[:len(vectors)])
+                return int(scale.shape[1])
             vectors = self._noted(vectors, image[:len(vectors)])
-        return None
+        return 0
+
+    def _scale(self, gram: Array) -> Array:
+        """What makes vectors with these inner products orthonormal, (p, q); q < p where some depend on others."""
+        values, modes = np.linalg.eigh((gram + gram.T) / 2)
+        self.largest = max(self.largest, float(values[-1]))
+        keep = values > max(NULL * self.largest, DEPENDENT * float(values[-1]), TINY)
+        return np.asarray(modes[:, keep] / np.sqrt(values[keep]))
 
     def _add(self, vectors: Array, image: Array, scale: Array) -> None:
-        self.vectors = _beside(self.vectors, scale.shape[1], lambda rows: vectors[rows] @ scale)
-        self.outputs = _beside(self.outputs, scale.shape[1], lambda rows: image[rows] @ scale)
+        self.vectors = beside(self.vectors, scale.shape[1], lambda rows: vectors[rows] @ scale)
+        self.outputs = beside(self.outputs, scale.shape[1], lambda rows: image[rows] @ scale)
 
     def _with_image(self, vectors: Array) -> tuple[Array, Array]:
         """Vectors and Θ times them, both without what the basis holds of them."""
@@ -95,7 +120,7 @@ class GrowingBasis:
         return traces if self.null.shape[1] > known else traces[:, :0]
 
     def _new_in(self, vectors: Array) -> Array:
-        """The part of dual vectors (n c, p) that is orthogonal to the basis, as unit vectors; rounding is left out."""
+        """The part of dual vectors that is orthogonal to the basis, as unit vectors; rounding is left out."""
         vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=0), TINY)
         vectors = less(vectors, self.vectors, across(self.fitted, vectors))
         size = np.linalg.norm(vectors, axis=0)
@@ -111,28 +136,49 @@ def runs_of(rows: int, columns: int) -> list[slice]:
     return [slice(rows * place // count, rows * (place + 1) // count) for place in range(count)]
 
 
-def across(left: Array, right: Array) -> Array:
+def _blocks(rows: slice, matrix: NDArray[Any]) -> list[slice]:
+    """The rows in blocks, for a matrix of 32 bits: sums over a block are of 32 bits, sums of blocks of 64."""
+    each = rows.stop - rows.start if matrix.dtype == np.float64 else max(1, BLOCK // max(1, 4 * matrix.shape[1]))
+    return [slice(low, min(low + each, rows.stop)) for low in range(rows.start, rows.stop, max(1, each))]
+
+
+def across(left: NDArray[Any], right: Array) -> Array:
     """leftᵀ right of tall matrices (rows, m) and (rows, p); shape (m, p)."""
-    first, *others = parallel(lambda rows: left[rows].T @ right[rows], runs_of(*left.shape))
-    return np.asarray(sum(others, start=first))
+    def work(run: slice) -> Array:
+        total = np.zeros((left.shape[1], right.shape[1]))
+        for rows in _blocks(run, left):
+            total += left[rows].T @ right[rows].astype(left.dtype, copy=False)
+        return total
+
+    return np.asarray(np.add.reduce(parallel(work, runs_of(*left.shape))))
 
 
-def times(left: Array, right: Array) -> Array:
+def times(left: NDArray[Any], right: Array) -> Array:
     """left right of a tall matrix (rows, m) and a small one (m, p); shape (rows, p)."""
-    return np.concatenate(parallel(lambda rows: left[rows] @ right, runs_of(*left.shape)))
+    product, small = np.empty((len(left), right.shape[1])), right.astype(left.dtype, copy=False)
+
+    def work(run: slice) -> None:
+        for rows in _blocks(run, left):
+            product[rows] = left[rows] @ small
+
+    parallel(work, runs_of(*left.shape))
+    return product
 
 
-def less(from_: Array, left: Array, right: Array) -> Array:
+def less(from_: Array, left: NDArray[Any], right: Array) -> Array:
     """from_ − left right of tall matrices (rows, p) and (rows, m), and a small one (m, p); written over from_."""
-    def work(rows: slice) -> None:
-        from_[rows] -= left[rows] @ right
+    small = right.astype(left.dtype, copy=False)
+
+    def work(run: slice) -> None:
+        for rows in _blocks(run, left):
+            from_[rows] -= left[rows] @ small
 
     if left.shape[1]:
         parallel(work, runs_of(*left.shape))
     return from_
 
 
-def _beside(columns: NDArray[Any], more: int, new: Callable[[slice], NDArray[Any]]) -> NDArray[Any]:
+def beside(columns: NDArray[Any], more: int, new: Callable[[slice], NDArray[Any]]) -> NDArray[Any]:
     """Columns and, beside them, as many more, which `new` gives for any rows: written into the room that their array
     has left, or into a new one with room for a third more.
     """

@@ -61,11 +61,31 @@ def rows_of(maps: Sequence[Features]) -> tuple[list[sparse.csr_array], Array]:
 
 def through(runs: Sequence[sparse.csr_array], vectors: Array) -> Array:
     """Z Zᵀ v for v of shape (n + n',) or (n + n', c)."""
+    return spread(runs, gathered(runs, vectors))
+
+
+def gathered(runs: Sequence[sparse.csr_array], vectors: Array) -> Array:
+    """Zᵀ v, (features, c), for v of the first texts, (at most n + n', c)."""
     places = list(pairwise(np.cumsum([0, *(run.shape[0] for run in runs)]).tolist()))
-    total, *others = parallel(lambda at: runs[at].T @ vectors[slice(*places[at])], range(len(runs)))
+    jobs = [(run, low, min(high, len(vectors))) for run, (low, high) in zip(runs, places, strict=True)
+            if low < len(vectors)]
+    total, *others = parallel(lambda job: _head(job[0], job[2] - job[1]).T @ vectors[job[1]:job[2]], jobs)
     for other in others:
         total += other
-    return np.concatenate(parallel(lambda run: run @ total, runs))
+    return np.asarray(total)
+
+
+def spread(runs: Sequence[sparse.csr_array], weights: Array) -> Array:
+    """Z w, (n + n', c), for w of shape (features, c)."""
+    return np.concatenate(parallel(lambda run: run @ weights, runs))
+
+
+def _head(run: sparse.csr_array, rows: int) -> sparse.csr_array:
+    """The first rows, on the same memory."""
+    if rows == run.shape[0]:
+        return run
+    end = int(run.indptr[rows])
+    return sparse.csr_array((run.data[:end], run.indices[:end], run.indptr[:rows + 1]), shape=(rows, run.shape[1]))
 
 
 def _run(parts: Sequence[tuple[Features, int, int]], number: NDArray[np.int32], shared: int

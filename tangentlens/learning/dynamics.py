@@ -108,5 +108,8 @@ class Recorder:
         curves = pl.DataFrame(self.rows, schema=dict.fromkeys(names, pl.Float64), orient="row")
         curves = curves.insert_column(0, pl.Series("step", steps))
         times = steps * rate if rate is not None else steps
-        return Dynamics(clock, steps, times, np.stack(self.duals), curves, self.targets, self.product.products,
+        duals = np.empty((len(steps), *self.targets.y.shape))
+        for moment in range(len(steps) - 1, -1, -1):
+            duals[moment] = self.duals.pop()
+        return Dynamics(clock, steps, times, duals, curves, self.targets, self.product.products,
                         rate, critical, error)

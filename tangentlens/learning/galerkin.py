@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from tangentlens.data.threads import parallel
 from tangentlens.learning.basis import TINY, GrowingBasis, across, runs_of, times
+from tangentlens.learning.feature_basis import FeatureBasis
 from tangentlens.learning.losses import Targets
 from tangentlens.learning.product import KernelProduct
 from tangentlens.learning.reduced import ReducedFlow
@@ -48,11 +49,13 @@ class GalerkinFlow:
     """The state of a gradient flow: time t, a basis of m vectors, coefficients z (m,).
 
     `error` estimates the relative error at the end, in the norm of Θ (that of the label scores); see `advance`.
+    Where the map is stored by texts, the basis is one of features.
     """
 
     product: KernelProduct
     targets: Targets
     tolerance: float
+    resting: bool = False
     t: float = 0.0
     basis: GrowingBasis = field(init=False, repr=False)
     z: Array = field(init=False, repr=False)
@@ -63,15 +66,17 @@ class GalerkinFlow:
     steepest: float = field(init=False)  # norm of the slope at the start
 
     def __post_init__(self) -> None:
-        self.basis = GrowingBasis(self.product, self.targets.y.shape)
-        start = -self.reduced().slope(np.zeros_like(self.targets.y))[:, None]
-        self.steepest = float(np.linalg.norm(start))
-        self._grow(start, START)
+        shape, narrow = self.targets.y.shape, self.tolerance >= NARROW and not self.resting
+        self.basis = GrowingBasis(self.product, shape) if not self.product.runs else FeatureBasis(
+            self.product, shape, np.float32 if narrow else np.float64)
+        slope = self.targets.loss.slope(np.zeros(shape), self.targets.y).reshape(-1, 1) / shape[0]
+        self.steepest = float(np.linalg.norm(slope))
+        self._grow(slope, START)
         self.z = np.zeros(len(self.basis))
 
     def reduced(self, tolerance: float = 0.0) -> ReducedFlow:
         """The projected flow on the training texts; of 32 bits where it is large and the tolerance allows."""
-        outputs: NDArray[Any] = self.basis.fitted
+        outputs = self.basis.fitted
         if tolerance >= NARROW and outputs.size >= LARGE:
             outputs = self.basis.fitted_in_32_bits()
         return ReducedFlow(outputs, self.targets)
@@ -94,10 +99,11 @@ class GalerkinFlow:
         needed: says of stops and coefficients there how many of them a search needs if it ends there, else None; the
         flow then goes no further than those.
         """
-        ended = False
+        ended, start = False, None
         while True:
-            flow = self.reduced(self.tolerance)
-            path = list(flow.path(self.padded(self.z), self.t, stops, self.tolerance / STEPPING))
+            flow, z = self.reduced(self.tolerance), self.padded(self.z)
+            start = flow.begin(z, start)
+            path = list(flow.path(z, self.t, stops, self.tolerance / STEPPING, start))
             grown = self._enrich(path, np.concatenate([[self.t], stops]))
             allowed = ALLOWED * max(self.tolerance - self.missing / _size(path[-1]), LEAST * self.tolerance)
             if needed and not ended and (not grown or self.coming < max(ROUGH, allowed)):
@@ -119,11 +125,11 @@ class GalerkinFlow:
         end, changes, self.error = self.reduced().rest(), [], np.inf
         while len(self.basis) < MOST:
             known, flow = self.basis.null.shape[1], ReducedFlow(self.basis.fitted, self.targets)
-            slope = self._without_null(-flow.slope(flow.f(end))[:, None])
+            slope = self.basis.without_null(flow.slope(flow.f(end))[:, None])
             if float(np.linalg.norm(slope)) <= max(SPARED * self.tolerance, ROUNDING) * self.steepest:
                 self.error = 0.0
                 break
-            if self._grow(slope, max(GROWTH[0], len(self.basis) // RESTING)) is None:
+            if not self._grow(slope, max(GROWTH[0], len(self.basis) // RESTING)):
                 if self.basis.null.shape[1] > known:
                     continue
                 self.error = 0.0
@@ -150,9 +156,10 @@ class GalerkinFlow:
         """Outputs F z on all rows of the product, (rows, c), training texts first, at some points."""
         return self._times(self.basis.outputs, path)
 
-    def _times(self, matrix: Array, path: Sequence[Array]) -> Iterator[Array]:
+    def _times(self, matrix: NDArray[Any], path: Sequence[Array]) -> Iterator[Array]:
         for low in range(0, len(path), TOGETHER):
-            found = times(matrix, np.stack([self.padded(z) for z in path[low:low + TOGETHER]], axis=1))
+            points = np.stack([self.padded(z) for z in path[low:low + TOGETHER]], axis=1)
+            found = times(matrix, points)
             yield from (column.reshape(-1, self.targets.y.shape[1]) for column in found.T)
 
     def padded(self, z: Array) -> Array:
@@ -168,68 +175,49 @@ class GalerkinFlow:
             path, moments = [path[place] for place in chosen], moments[[0, *(chosen + 1)]]
         weight, growth, self.coming = np.sqrt(np.diff(moments)), self._growth, 0.0
         residual, slopes = self._residual(path, weight)
-        least = max(SPARED * self.tolerance * slopes, ROUNDING * slopes,  # below it, directions are those of rounding
-                    ROUNDING * self.steepest * float(np.linalg.norm(weight)))
+        least = max(max(SPARED * self.tolerance, self.basis.rounding) * slopes,  # below it, directions are those of …
+                    ROUNDING * self.steepest * float(np.linalg.norm(weight)))  # … rounding
         before = len(self.basis)
         while True:
-            known, residual = self.basis.null.shape[1], self._without_null(residual)
+            known, residual = self.basis.null.shape[1], self.basis.without_null(residual)
             directions, size = _main(residual, growth)
             if size[0] <= least:
                 return False
             directions = directions[:, size[:growth] > max(1e-2 * size[0], least)]
             room = before < MOST
-            if room and self._grow(directions, GROWTH[0]) is None:
+            if room and not self._grow(directions, GROWTH[0]):
                 if self.basis.null.shape[1] == known:
                     return False
                 continue
-            driven = self._norm(directions, residual @ weight) if not room else float(
-                np.linalg.norm(across(self.basis.fitted[:, before:], residual) @ weight))
+            driven = float(np.linalg.norm(across(self.basis.fitted[:, before:], residual) @ weight)) if room else (
+                self.basis.norm(directions @ (directions.T @ (residual @ weight))))
             self.coming = float(np.linalg.norm(size) / np.linalg.norm(size[:growth])) * driven / _size(path[-1])
             return room
 
-    def _grow(self, vectors: Array, least: int) -> Array | None:
-        """Adds vectors to the basis; where they are too few, goes on as Lanczos does. None if there is nothing new."""
-        before, grown = len(self.basis), self.basis.grow(vectors)
-        added = grown
-        while grown is not None and len(self.basis) < before + least:
-            grown = self.basis.grow(grown)
-        return added
-
-    def _norm(self, directions: Array, vector: Array) -> float:
-        """The norm, by Θ, of the part of a vector (n c,) that lies in orthonormal directions (n c, p)."""
-        n, c = self.targets.y.shape
-        part = directions @ (directions.T @ vector)
-        image = (self.product @ part.reshape(n, c))[:n].ravel()
-        return float(np.sqrt(max(0.0, float(part @ image))))
-
-    def _without_null(self, vectors: Array) -> Array:
-        """The part of dual vectors outside of the null space, as far as it is known."""
-        null = self.basis.null
-        return vectors - null @ (null.T @ vectors) if null.shape[1] else vectors
+    def _grow(self, vectors: Array, least: int) -> bool:
+        """Adds vectors to the basis; where they are too few, goes on as Lanczos does. False if there is nothing new."""
+        before = len(self.basis)
+        added = self.basis.grow(vectors)
+        while added and len(self.basis) < before + least:
+            added = self.basis.grow(np.asarray(self.basis.fitted[:, -added:], np.float64))
+        return len(self.basis) > before
 
     def _residual(self, path: list[Array], weight: Array) -> tuple[Array, float]:
-        """What the basis leaves out of the velocity at some points, times their weights, (n c, points); and the
-        largest norm of a weighted slope. Of 64 bits: it is far smaller than what 32 bits round off.
+        """What the basis leaves out of the slope at some points, times their weights, (n c, points); and the largest
+        norm of a weighted slope. Of the basis as it is: what is left out is smaller than what a copy in 32 bits rounds.
         """
         flow, points = ReducedFlow(self.basis.fitted, self.targets), np.stack(path, axis=1)
         n, c = self.targets.y.shape
-        slopes = np.empty((n * c, len(path)))
+        slopes = times(flow.outputs, points)
 
-        def slope(rows: slice) -> Array:
+        def slope(rows: slice) -> None:
             part = slice(rows.start * c, rows.stop * c)
-            for column, f in enumerate((flow.outputs[part] @ points).T):
+            for column, f in enumerate(slopes[part].T):
                 slopes[part, column] = flow.slope(f.reshape(-1, c), rows) * weight[column]
-            return flow.outputs[part].T @ slopes[part]
 
-        def leave(rows: slice) -> None:
-            part = slice(rows.start * c, rows.stop * c)
-            slopes[part] = self.basis.vectors[part] @ rates - slopes[part]
-
-        runs = runs_of(n, c * len(self.basis))
-        rates = sum(parallel(slope, runs))
+        parallel(slope, runs_of(n, c * len(self.basis)))
         largest = float(np.max(np.linalg.norm(slopes, axis=0)))
-        parallel(leave, runs)
-        return slopes, largest
+        return self.basis.left_out(slopes), largest
 
 
 def _main(vectors: Array, count: int) -> tuple[Array, Array]:
@@ -237,7 +225,7 @@ def _main(vectors: Array, count: int) -> tuple[Array, Array]:
     values, modes = np.linalg.eigh(across(vectors, vectors))
     size = np.sqrt(np.maximum(values[::-1], 0.0))
     floor = max(1e-8 * float(size[0]), TINY)  # what is smaller is rounding of the values
-    return vectors @ (modes[:, ::-1] / np.maximum(size, floor))[:, :count], size
+    return times(vectors, (modes[:, ::-1] / np.maximum(size, floor))[:, :count]), size
 
 
 def _size(z: Array) -> float:

@@ -17,16 +17,17 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss ℓ(y, f) by its value, slope ∂ℓ/∂f and curvature ∂²ℓ/∂f² for outputs f (n, c).
+    """A loss ℓ(y, f) by its value, slope ∂ℓ/∂f and curvature H = ∂²ℓ/∂f², c × c for each text, for outputs f (n, c).
 
-    `bend(f, X)` multiplies X (n, c, m) with Mᵀ, text by text, where the c × c curvature is H = M Mᵀ; `steepest`
-    bounds H.
+    `curve(f, X)` multiplies X (n, c, m) with H, text by text; `bend(f, X, room)` with Mᵀ, where H = M Mᵀ, in `room` if
+    that is given, unless it is X; `steepest` bounds H.
     """
 
     name: str
     value: Callable[[Array, Array], Array]  # (n, c), (n, c) -> (n,)
     slope: Callable[[Array, Array], Array]  # (n, c), (n, c) -> (n, c)
-    bend: Callable[[Array, Array], Array]  # (n, c), (n, c, m) -> (n, c, m)
+    curve: Callable[[Array, Array], Array]  # (n, c), (n, c, m) -> (n, c, m)
+    bend: Callable[..., Array]  # (n, c), (n, c, m), None or (n, c, m) -> (n, c, m)
     steepest: float
 
 
@@ -38,8 +39,12 @@ def _logistic_slope(f: Array, y: Array) -> Array:
     return np.asarray(expit(f) - y)
 
 
-def _logistic_bend(f: Array, x: Array) -> Array:
-    return np.asarray(np.sqrt(expit(f) * expit(-f))[:, :, None] * x)
+def _logistic_curve(f: Array, x: Array) -> Array:
+    return np.asarray((expit(f) * expit(-f))[:, :, None] * x)
+
+
+def _logistic_bend(f: Array, x: Array, room: Array | None = None) -> Array:
+    return np.asarray(np.multiply(np.sqrt(expit(f) * expit(-f))[:, :, None], x, out=room))
 
 
 def _softmax(f: Array, y: Array) -> Array:
@@ -50,10 +55,16 @@ def _softmax_slope(f: Array, y: Array) -> Array:
     return np.asarray(softmax(f, axis=1) - y)
 
 
-def _softmax_bend(f: Array, x: Array) -> Array:
+def _softmax_curve(f: Array, x: Array) -> Array:
+    p = softmax(f, axis=1)[:, :, None]
+    return np.asarray(p * (x - np.sum(p * x, axis=1, keepdims=True)))
+
+
+def _softmax_bend(f: Array, x: Array, room: Array | None = None) -> Array:
     """M = diag(√p) − p √pᵀ, since M Mᵀ = diag(p) − p pᵀ."""
     p = softmax(f, axis=1)[:, :, None]
-    return np.asarray(np.sqrt(p) * (x - np.sum(p * x, axis=1, keepdims=True)))
+    moved = np.subtract(x, np.sum(np.multiply(p, x, out=room), axis=1, keepdims=True), out=room)
+    return np.asarray(np.multiply(np.sqrt(p), moved, out=moved))
 
 
 def _squared(f: Array, y: Array) -> Array:
@@ -64,21 +75,25 @@ def _squared_slope(f: Array, y: Array) -> Array:
     return f - y
 
 
-def _squared_bend(f: Array, x: Array) -> Array:
+def _squared_curve(f: Array, x: Array) -> Array:
+    return x
+
+
+def _squared_bend(f: Array, x: Array, room: Array | None = None) -> Array:
     return x
 
 
 LOSSES = {loss.name: loss for loss in (
-    Loss("logistic", _logistic, _logistic_slope, _logistic_bend, 0.25),
-    Loss("softmax", _softmax, _softmax_slope, _softmax_bend, 0.5),
-    Loss("squared", _squared, _squared_slope, _squared_bend, 1.0),
+    Loss("logistic", _logistic, _logistic_slope, _logistic_curve, _logistic_bend, 0.25),
+    Loss("softmax", _softmax, _softmax_slope, _softmax_curve, _softmax_bend, 0.5),
+    Loss("squared", _squared, _squared_slope, _squared_curve, _squared_bend, 1.0),
 )}
 
 
 def softmax_from(start: Array) -> Loss:
     """The softmax loss of outputs that do not begin at zero: ℓ(y, f + start), start (c,)."""
     return Loss("softmax", lambda f, y: _softmax(f + start, y), lambda f, y: _softmax_slope(f + start, y),
-                lambda f, x: _softmax_bend(f + start, x), 0.5)
+                lambda f, x: _softmax_curve(f + start, x), lambda f, *how: _softmax_bend(f + start, *how), 0.5)
 
 
 @dataclass(frozen=True)

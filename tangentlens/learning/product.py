@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -78,6 +79,29 @@ class KernelProduct:
         padded = np.zeros((self.rows, *duals.shape[1:]))
         padded[:len(duals)] = duals
         return padded * (self.own if duals.ndim == 1 else self.own[:, None]) + self._shared(padded)
+
+    @cached_property
+    def alone(self) -> NDArray[np.int64]:
+        """Training texts that hold a feature which no other text has."""
+        return np.flatnonzero(self.own[:len(self.features)] > 0)
+
+    @property
+    def columns(self) -> int:
+        """Number of features, where Z is stored by texts: the shared ones, and one for each of `alone`."""
+        return self.runs[0].shape[1] + len(self.alone)
+
+    def gathered(self, duals: Array) -> Array:
+        """Zᵀ a, (columns, c), for a of shape (n, c), where Z is stored by texts."""
+        return np.concatenate([by_text.gathered(self.runs, duals),
+                               np.sqrt(self.own[self.alone])[:, None] * duals[self.alone]])
+
+    def spread(self, weights: Array) -> Array:
+        """Z w, (n + n', c), for w of shape (columns, c), where Z is stored by texts."""
+        self.products += weights.shape[1]
+        shared = self.runs[0].shape[1]
+        f = by_text.spread(self.runs, weights[:shared])
+        f[self.alone] += np.sqrt(self.own[self.alone])[:, None] * weights[shared:]
+        return f
 
     def _shared(self, vectors: Array) -> Array:
         """Z Zᵀ v for v of shape (n + n',) or (n + n', c)."""

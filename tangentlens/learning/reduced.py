@@ -13,6 +13,7 @@ from tangentlens.data.threads import parallel, workers
 from tangentlens.learning.losses import Targets
 
 Array = NDArray[np.float64]
+FIRST = 0.15  # first step, as a share of the whole way
 KEPT = 3  # steps for which a Jacobian serves while the error stays far below what is allowed
 SHARED = 2**20  # entries of F above which work on it is shared between processors
 BLOCK = 2**20  # bytes of F that one thread works on at a time: they stay in its cache
@@ -74,40 +75,68 @@ class ReducedFlow:
         each = -(-len(blocks) // workers()) if self.outputs.size >= SHARED else max(1, len(blocks))
         return [blocks[low:low + each] for low in range(0, len(blocks), each)]
 
-    def modes(self, f: Array) -> tuple[Array, Array]:
-        """Eigenvalues (m,) ≤ 0 and eigenvectors (m, m) of the Jacobian at outputs f."""
+    def gram(self, f: Array) -> Array:
+        """Fᵀ H F / n at outputs f, (m, m): minus the Jacobian."""
         n, c = self.targets.y.shape
         outputs, bend = self.outputs.reshape(n, c, -1), self.targets.loss.bend
+        m = outputs.shape[2]
 
-        def gram(blocks: list[slice]) -> Array:
-            total = np.zeros((outputs.shape[2], outputs.shape[2]))
+        def work(blocks: list[slice]) -> Array:
+            total = np.zeros((m, m))
+            room = np.empty((max(rows.stop - rows.start for rows in blocks), c, m), outputs.dtype)
             for rows in blocks:
-                bent = bend(f[rows].astype(outputs.dtype), outputs[rows])
-                bent = bent.reshape(-1, bent.shape[2])
+                x = outputs[rows]
+                bent = bend(f[rows].astype(x.dtype), x, room[:len(x)]).reshape(-1, m)
                 total += bent.T @ bent
             return total
 
-        values, vectors = np.linalg.eigh(-np.add.reduce(parallel(gram, self._shares())) / n)
-        return np.minimum(values, 0.0), vectors
+        return np.asarray(np.add.reduce(parallel(work, self._shares())) / n)
 
-    def path(self, z: Array, t: float, stops: Array, tolerance: float) -> Iterator[Array]:
+    def modes(self, f: Array) -> tuple[Array, Array]:
+        """Eigenvalues (m,) ≤ 0 and eigenvectors (m, m) of the Jacobian at outputs f."""
+        return _modes(self.gram(f))
+
+    def begin(self, z: Array, before: Start | None = None) -> Start:
+        """The start of a path from z; from that of a path in fewer vectors, if z has no part in the others."""
+        if before is None:
+            f, rate = self.at(z)
+            return Start(f, rate, self.gram(f))
+        n, c = self.targets.y.shape
+        known, f, loss = len(before.rate), before.f, self.targets.loss
+        outputs, y = self.outputs.reshape(n, c, -1), self.targets.y
+
+        def work(blocks: list[slice]) -> Array:
+            total = np.zeros((len(z), len(z) - known + 1))
+            for rows in blocks:
+                x, there = outputs[rows], f[rows].astype(outputs.dtype)
+                both = np.concatenate([loss.curve(there, x[:, :, known:]), loss.slope(f[rows], y[rows])[:, :, None]],
+                                      axis=2, dtype=x.dtype).reshape(-1, total.shape[1])
+                total += x.reshape(-1, len(z)).T @ both
+            return total
+
+        both = np.add.reduce(parallel(work, self._shares())) / n
+        columns, rate = both[:, :-1], np.concatenate([before.rate, -both[known:, -1]])
+        return Start(f, rate, np.block([[before.gram, columns[:known]], [columns[:known].T, columns[known:]]]))
+
+    def path(self, z: Array, t: float, stops: Array, tolerance: float, start: Start | None = None) -> Iterator[Array]:
         """The flow from z at time t: yields z at every stop (ascending, from t on), the last of them reached exactly.
 
         tolerance: of every step, relative, for the difference to the embedded method of order three. What is yielded
         errs by a small part of that. The last stop may be infinite for the squared loss, whose flow comes to rest.
+        start: `begin(z)`, where that is known.
         """
         ends = stops[np.isfinite(stops)]
         waiting = int(np.searchsorted(ends, t, side="right"))
         yield from (z for _ in ends[:waiting])
         if waiting < len(ends):
-            yield from self._steps(z, t, ends[waiting:], tolerance)
+            yield from self._steps(z, t, ends[waiting:], tolerance, start or self.begin(z))
         if len(ends) < len(stops):
             yield self.rest()
 
-    def _steps(self, z: Array, t: float, stops: Array, tolerance: float) -> Iterator[Array]:
+    def _steps(self, z: Array, t: float, stops: Array, tolerance: float, start: Start) -> Iterator[Array]:
         """The flow through finite stops; steps are as long as the tolerance allows, whatever stops lie within."""
-        end, (f, rate) = float(stops[-1]), self.at(z)
-        modes, age, step, place = self.modes(f), 0, float(stops[0]) - t, 0
+        end, f, rate = float(stops[-1]), start.f, start.rate
+        modes, age, step, place = _modes(start.gram), 0, FIRST * (end - t), 0
         while t < end:
             new = z
             while True:
@@ -154,6 +183,21 @@ class ReducedFlow:
         square, cubic = 16 * second - 2 * third, 12 * third - 48 * second
         end = z + vectors @ (h * (one * r + three * square + four * cubic))
         return _Step(z, h, modes, (r, square, cubic), end, float(np.linalg.norm(h * four * cubic)))
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """Where a path begins: outputs f (n, c), dz/dt (m,), and Fᵀ H F / n (m, m)."""
+
+    f: Array
+    rate: Array
+    gram: Array
+
+
+def _modes(gram: Array) -> tuple[Array, Array]:
+    """Eigenvalues ≤ 0 and eigenvectors of minus a Gram matrix."""
+    values, vectors = np.linalg.eigh(-gram)
+    return np.minimum(values, 0.0), vectors
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,8 @@ def _flow(recorder: Recorder, time: float | str | None, until_loss: float | None
     recorder.add(0.0, np.zeros_like(targets.y), np.zeros((product.rows, targets.y.shape[1])))
     end = math.inf if isinstance(time, str) or time is None else float(time)
     chosen = _chosen(record, end)
-    solver = GalerkinFlow(product, targets, tolerance)
+    resting = np.isinf(end) and time != "best" and until_loss is None
+    solver = GalerkinFlow(product, targets, tolerance, resting)
     if solver.fastest == 0.0:
         return _still(recorder, chosen, end)
     if until_loss is not None and recorder.rows[0][0] <= until_loss:
@@ -123,9 +124,9 @@ def _flow(recorder: Recorder, time: float | str | None, until_loss: float | None
         if progress is not None:
             loss = search.losses(solver.passed[-1:])[0][0]
             progress(f"time {solver.t:.3g}, training loss {loss:.4f}, {product.products} products")
-        if done or (np.isinf(end) and not search.wanted and solver.t * solver.fastest > SETTLED):
+        if done or (resting and solver.t * solver.fastest > SETTLED):
             break
-    if np.isinf(end) and not search.wanted:
+    if resting:
         solver.rest()
         search.moments.append(math.inf)
     moments, path = np.array(search.moments), [solver.padded(z) for z in solver.passed]

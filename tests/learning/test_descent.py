@@ -77,6 +77,7 @@ def test_slopes_and_curvatures_are_derivatives(loss):
         sides = [entry.slope(f + sign * h * e, y)[row] for e in np.eye(c) for sign in (1, -1)]
         curvature = (np.stack(sides[::2]) - np.stack(sides[1::2])) / (2 * h)
         np.testing.assert_allclose(bent[row].T @ bent[row], curvature, atol=1e-8)
+        np.testing.assert_allclose(entry.curve(f, np.repeat(np.eye(c)[None], 6, axis=0))[row], curvature, atol=1e-8)
         assert np.linalg.eigvalsh(curvature)[-1] <= entry.steepest + 1e-8
 
 

@@ -1,6 +1,7 @@
 """Gradient flow against an explicit solver on the dense kernel."""
 
 import signal
+from contextlib import contextmanager
 from functools import cache
 from itertools import product
 
@@ -11,16 +12,26 @@ from cases import distance, random_texts, tokens_of
 
 import tangentlens as tl
 from tangentlens.errors import OptionError
-from tangentlens.learning import KernelProduct, galerkin, reduced, solve
+from tangentlens.learning import KernelProduct, by_text, galerkin, reduced, solve
 from tangentlens.learning.losses import encode
 from tangentlens.learning.reduced import ReducedFlow, _Step
 
 PROBLEMS = [("squared", 2), ("logistic", 2), ("softmax", 3), ("squared", 3)]
 NETS = {"mlp": tl.MLP(), "cnn-same": tl.CNN(), "cnn-valid-sum": tl.CNN(padding="valid", pooling="sum"),
-        "attention": tl.SelfAttention(scores="tied")}
+        "attention": tl.SelfAttention(scores="tied"), "mlp-by-texts": tl.MLP()}
 TIMES = np.array([0.3, 2.9, 31.0, 290.0])  # in natural units n / λ_max
 SIZE = 40  # texts
 TOLERANCES = (1e-2, 1e-3, 1e-4)
+
+
+@contextmanager
+def storage(name):
+    """Where this problem's map is stored by texts, so that the basis is one of features."""
+    with pytest.MonkeyPatch.context() as patch:
+        if name == "mlp-by-texts":
+            patch.setattr(by_text, "MANY", 1)
+            patch.setattr(by_text, "DENSE", 0)
+        yield
 
 
 @cache
@@ -42,7 +53,8 @@ def errors(name, loss, classes, tolerance, *, recorded=False):
     features, labels, kernel, times, exact = problem(name, loss, classes)
 
     def learn(end, record=None):
-        return tl.learn(features, labels, loss, time=end, record=record, tolerance=tolerance)
+        with storage(name):
+            return tl.learn(features, labels, loss, time=end, record=record, tolerance=tolerance)
 
     if recorded:
         trajectory = learn(times[-1], times)
@@ -61,7 +73,7 @@ def errors(name, loss, classes, tolerance, *, recorded=False):
 every_problem = pytest.mark.parametrize(("loss", "classes"), PROBLEMS, ids=str)
 
 
-@pytest.mark.parametrize("name", ["mlp", "cnn-same"])
+@pytest.mark.parametrize("name", ["mlp", "mlp-by-texts", "cnn-same"])
 @every_problem
 def test_flow_is_as_exact_as_asked_for(name, loss, classes):
     assert errors(name, loss, classes, 1e-3)[0].max() < 1e-3
@@ -370,3 +382,46 @@ def test_a_loss_is_reached_though_the_search_was_thought_to_end_before(monkeypat
     found = tl.learn(features, labels, until_loss=0.4)
     assert len(found.steps) == len(expected.steps) > 8
     assert found.curves["train_loss"][-1] == pytest.approx(0.4, rel=1e-6)
+
+
+@pytest.mark.parametrize("tolerance", [1e-2, 1e-4], ids=["32 bits", "64 bits"])
+@pytest.mark.parametrize(("loss", "classes"), PROBLEMS)
+def test_a_basis_of_features_knows_its_duals(loss, classes, tolerance):
+    """Zᵀ V z = W z, to the rounding of what V and F are kept in."""
+    tokens, labels = random_texts(300, classes=classes, size=400)
+    features = tl.MLP().features(tokens)
+    with storage("mlp-by-texts"):
+        product_ = KernelProduct(features)
+        flow = galerkin.GalerkinFlow(product_, encode(labels, loss, texts=300), tolerance)
+        assert flow.basis.outputs.dtype == (np.float32 if tolerance == 1e-2 else np.float64)
+        for stops in solve._segments(1 / flow.fastest, 1e4, None):
+            flow.advance(stops)
+    assert len(product_.alone) > 0
+    places = [0, 3, len(flow.passed) - 1]
+    for place, duals in zip(places, flow.duals([flow.passed[place] for place in places]), strict=True):
+        z = flow.padded(flow.passed[place])
+        away = distance(product_.gathered(duals).ravel(), flow.basis.features @ z)
+        assert away < (1e-5 if tolerance == 1e-2 else 1e-12)
+
+
+@pytest.mark.parametrize("until", [0.6, 0.2])
+def test_a_loss_is_reached_by_a_basis_of_features_as_by_duals(until):
+    tokens, labels = random_texts(300)
+    features = tl.MLP().features(tokens)
+    usual = tl.learn(features, labels, until_loss=until, tolerance=1e-4)
+    with storage("mlp-by-texts"):
+        found = tl.learn(features, labels, until_loss=until, tolerance=1e-4)
+    assert found.steps[-1] == pytest.approx(usual.steps[-1], rel=1e-3)
+    assert distance(np.concatenate(found.scores()), np.concatenate(usual.scores())) < 1e-3
+
+
+@pytest.mark.parametrize(("loss", "classes"), PROBLEMS)
+def test_a_path_begins_in_more_vectors_as_it_would_afresh(loss, classes):
+    _, labels = random_texts(SIZE, classes=classes)
+    targets = encode(labels, loss, texts=SIZE)
+    outputs = np.random.default_rng(1).standard_normal((SIZE * targets.y.shape[1], 9))
+    before = ReducedFlow(outputs[:, :6], targets).begin(np.linspace(-1, 1, 6))
+    z = np.concatenate([np.linspace(-1, 1, 6), np.zeros(3)])
+    found, expected = (ReducedFlow(outputs, targets).begin(z, start) for start in (before, None))
+    for name in ("f", "rate", "gram"):
+        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-12, atol=1e-14)

@@ -59,6 +59,9 @@ def test_a_map_stored_by_texts_makes_the_same_products(architecture, monkeypatch
     assert product.lanes or getattr(architecture, "kernel_size", 1) == 1
     assert product.nnz == usual.nnz
     np.testing.assert_allclose(product.own, usual.own, rtol=1e-14, atol=1e-300)
+    if product.runs:
+        many = np.random.default_rng(2).normal(size=(len(tokens), 2))
+        np.testing.assert_allclose(product.spread(product.gathered(many)), usual @ many, rtol=1e-12, atol=1e-14)
     for duals in (np.linspace(-1, 1, len(tokens)), np.random.default_rng(1).normal(size=(len(tokens), 3))):
         np.testing.assert_allclose(product @ duals, usual @ duals, rtol=1e-12, atol=1e-14)
 
