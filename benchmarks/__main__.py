@@ -20,7 +20,7 @@ from reproduce.sheet import Sheet, save
 WIDTH = 158  # columns of the printed tables, if the terminal has fewer
 MINUTES = ("attribution", "command_line", "in_process", "integrator", "first_order", "vectorizer", "regression",
            "bandwidth", "twin")
-HEAVY = ("device", "neural_tangents", "scale", "shortcuts")  # device needs a GPU
+HEAVY = ("device", "neural_tangents", "out_of_core", "scale", "shortcuts")  # device needs a GPU
 OLDER = ("attribution", "in_process", "integrator", "first_order")  # sheets(data, repeats, say)
 
 

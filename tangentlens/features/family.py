@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from tangentlens.errors import ShapeError
-from tangentlens.features import lags
+from tangentlens.features import lags, sums
 from tangentlens.features.counting import count_matrix
 from tangentlens.features.patterns import Patterns, escaped
 
@@ -92,6 +92,12 @@ class Family:
         rows, found, data = self.entries(number >= 0)
         chosen = sparse.csr_array((data, (rows, number[found])), shape=(len(self.weight), len(wanted)))
         return sparse.csr_array(sparse.csc_array(chosen)[:, place])
+
+    def part(self, low: int, high: int) -> Family:
+        """The same of the texts low … high − 1."""
+        values = None if self.values is None else self.values[self.stored.indptr[low]:self.stored.indptr[high]]
+        ends = None if self.ends is None else self.ends[low:high]
+        return replace(self, stored=self.stored[low:high], weight=self.weight[low:high], values=values, ends=ends)
 
     def entries(self, wanted: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.int32], Array]:
         """The counts Φ in wanted columns, `wanted` (G d,): texts, columns and values of the entries, in their order."""
@@ -185,7 +191,7 @@ class Features:
         for run in lags.runs(self.families):
             families = [self.families[number] for number in run]
             found += lags.pushed(families, np.asarray(duals)) if len(run) > 1 else (
-                [families[0].score(families[0].counts.T @ np.asarray(duals))])
+                [families[0].score(sums.pushed(families[0], np.asarray(duals)))])
         return found
 
     def pull(self, scores: Sequence[Array]) -> Array:
@@ -193,7 +199,7 @@ class Features:
         total: Array | int = 0
         for run in lags.runs(self.families):
             families, theirs = [self.families[number] for number in run], [scores[number] for number in run]
-            total = total + (lags.pulled(families, theirs) if len(run) > 1 else families[0].counts @ theirs[0])
+            total = total + (lags.pulled(families, theirs) if len(run) > 1 else sums.pulled(families[0], theirs[0]))
         return np.asarray(total)
 
     def kernel(self, other: Features | None = None) -> Array:

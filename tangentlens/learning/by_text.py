@@ -8,7 +8,6 @@ vectors cost little more than one.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -127,9 +126,6 @@ def _block(one: Features, low: int, high: int, number: NDArray[np.int32], shared
 def _weighted(family: Family, low: int, high: int, number: NDArray[np.int32]
               ) -> tuple[NDArray[np.int64], NDArray[np.int32], Array]:
     """Texts, numbers of the features, and √γ Φ, of the stored counts of some texts."""
-    values = family.values
-    if values is not None:
-        values = values[int(family.stored.indptr[low]):int(family.stored.indptr[high])]
-    counts = replace(family, stored=family.stored[low:high], weight=family.weight[low:high], values=values).counts
+    counts = family.part(low, high).counts
     rows = np.repeat(np.arange(high - low), np.diff(counts.indptr))
     return rows, number[counts.indices], counts.data * np.sqrt(family.coefficient)

@@ -20,14 +20,14 @@ from tangentlens.learning.basis import TINY, GrowingBasis, across, runs_of, time
 from tangentlens.learning.feature_basis import FeatureBasis
 from tangentlens.learning.losses import Targets
 from tangentlens.learning.product import KernelProduct
-from tangentlens.learning.reduced import ReducedFlow
+from tangentlens.learning.reduced import ReducedFlow, Start
 
 Array = NDArray[np.float64]
 Needed = Callable[[Array, list[Array]], int | None]
 START = 6  # Krylov vectors before the first step
 GROWTH = 2, 4  # vectors added at a time, at least and at most: one for every output, or …
 SHARE = 20  # … for so many that there are
-ALLOWED = 0.3  # share of what is not spent of the tolerance that a segment may leave out …
+ALLOWED = 0.5  # share of what is not spent of the tolerance that a segment may leave out …
 LEAST = 0.05  # … of which it counts as not spent at least this share
 ROUGH = 0.1  # what a segment may leave out, relative, when it is asked whether the search ends in it
 STEPPING = 0.7  # one in this of the tolerance is what a step in time is given; what it errs by is a fifteenth of that
@@ -40,7 +40,7 @@ SPARED = 1e-6  # what is left out is zero where it is less than this share of th
 ROUNDING = 1e-13  # … or less than this
 NARROW = 5e-3  # tolerance from which on the projected flow is worked out in 32 bits …
 LARGE = 2**20  # … if it has so many outputs
-MOST = 400  # basis vectors
+MOST = 600  # basis vectors
 TOGETHER = 8  # points of a path that are worked out together
 
 
@@ -91,25 +91,28 @@ class GalerkinFlow:
     def advance(self, stops: Array, needed: Needed | None = None) -> bool:
         """Moves through the stops (ascending times); whether a search ends with them.
 
-        Rounds of growth go on until what the next would change at the end is small; those changes, each in parts of
-        where the flow is, add up to the `error`: the flow contracts, so none of them grows. They are sharper than
-        eq. 60, which they follow, and still too large where new vectors decay; the error of the time steps is not seen,
-        so that it is never less than 0.1 of the tolerance.
+        Rounds of growth go on until what the last one changes at the end is small. Those changes, to first order
+        (`Start.response`), are made, and each, in parts of where the flow is, adds to the `error`: the flow contracts,
+        so none of them grows, and what a further round would change is less. The error of the time steps is not seen,
+        so that `error` is never less than 0.1 of the tolerance.
 
         needed: says of stops and coefficients there how many of them a search needs if it ends there, else None; the
         flow then goes no further than those.
         """
-        ended, start = False, None
+        ended, flow = False, self.reduced(self.tolerance)
+        start = flow.begin(self.padded(self.z))
         while True:
-            flow, z = self.reduced(self.tolerance), self.padded(self.z)
-            start = flow.begin(z, start)
-            path = list(flow.path(z, self.t, stops, self.tolerance / STEPPING, start))
-            grown = self._enrich(path, np.concatenate([[self.t], stops]))
+            path = list(flow.path(self.padded(self.z), self.t, stops, self.tolerance / STEPPING, start))
+            push = self._enrich(path, np.concatenate([[self.t], stops]))
+            if push is not None:
+                flow = self.reduced(self.tolerance)
+                start = flow.begin(self.padded(self.z), start)
+                path = self._pushed(path, stops, start, push)
             allowed = ALLOWED * max(self.tolerance - self.missing / _size(path[-1]), LEAST * self.tolerance)
-            if needed and not ended and (not grown or self.coming < max(ROUGH, allowed)):
+            if needed and not ended and (push is None or self.coming < max(ROUGH, allowed)):
                 count = needed(stops, path)
                 ended, stops, path = count is not None, stops[:count], path[:count]
-            if not grown or self.coming <= allowed:
+            if push is None or self.coming <= allowed:
                 break
         self.z, self.t = path[-1], float(stops[-1])
         self.missing += self.coming * _size(self.z)
@@ -166,9 +169,21 @@ class GalerkinFlow:
         """Coefficients of the basis as it is now, from those of an earlier one; shape (m,)."""
         return np.concatenate([z, np.zeros(len(self.basis) - len(z))])
 
-    def _enrich(self, path: list[Array], moments: Array) -> bool:
-        """Adds the main directions of the residual −g/n − V ż (eq. 59) along the path, and notes what they will change
-        at its end, `coming`. False if there are none, or no room for them.
+    def _pushed(self, path: list[Array], stops: Array, start: Start, push: _Push) -> list[Array]:
+        """The path with what the vectors added last change, to first order; notes how much that is, `coming`."""
+        pushes = np.zeros((len(self.basis), push.sums.shape[1]))
+        pushes[-len(push.sums):] = push.sums
+        change = start.response(pushes, np.diff(push.moments))
+        self.coming = push.share * float(np.linalg.norm(change[:, -1])) / _size(path[-1])
+        change = np.hstack([np.zeros((len(change), 1)), change])
+        place = np.interp(stops, push.moments, np.arange(len(push.moments)))
+        low = np.minimum(place.astype(int), change.shape[1] - 2)
+        change = change[:, low] * (1 + low - place) + change[:, low + 1] * (place - low)
+        return [self.padded(z) + one for z, one in zip(path, change.T, strict=True)]
+
+    def _enrich(self, path: list[Array], moments: Array) -> _Push | None:
+        """Adds the main directions of the residual −g/n − V ż (eq. 59) along the path. None if there are none, or no
+        room for them; `coming` is then what they would change at its end, at most.
         """
         if len(path) > FEW:
             chosen = np.unique(np.linspace(0, len(path) - 1, FEW).astype(int))
@@ -182,17 +197,19 @@ class GalerkinFlow:
             known, residual = self.basis.null.shape[1], self.basis.without_null(residual)
             directions, size = _main(residual, growth)
             if size[0] <= least:
-                return False
+                return None
             directions = directions[:, size[:growth] > max(1e-2 * size[0], least)]
             room = before < MOST
             if room and not self._grow(directions, GROWTH[0]):
                 if self.basis.null.shape[1] == known:
-                    return False
+                    return None
                 continue
-            driven = float(np.linalg.norm(across(self.basis.fitted[:, before:], residual) @ weight)) if room else (
-                self.basis.norm(directions @ (directions.T @ (residual @ weight))))
-            self.coming = float(np.linalg.norm(size) / np.linalg.norm(size[:growth])) * driven / _size(path[-1])
-            return room
+            share = float(np.linalg.norm(size) / np.linalg.norm(size[:growth]))
+            if room:
+                return _Push(-across(self.basis.fitted[:, before:], residual) * weight, moments, share)
+            driven = self.basis.norm(directions @ (directions.T @ (residual @ weight)))
+            self.coming = share * driven / _size(path[-1])
+            return None
 
     def _grow(self, vectors: Array, least: int) -> bool:
         """Adds vectors to the basis; where they are too few, goes on as Lanczos does. False if there is nothing new."""
@@ -218,6 +235,17 @@ class GalerkinFlow:
         parallel(slope, runs_of(n, c * len(self.basis)))
         largest = float(np.max(np.linalg.norm(slopes, axis=0)))
         return self.basis.left_out(slopes), largest
+
+
+@dataclass(frozen=True, eq=False)
+class _Push:
+    """What drives new vectors: the integrals of the forces on them, `sums` (p, k), over the k spans between `moments`
+    (k + 1,). share: how much larger the residual is than its part in those directions that were added.
+    """
+
+    sums: Array
+    moments: Array
+    share: float
 
 
 def _main(vectors: Array, count: int) -> tuple[Array, Array]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from math import factorial
 
 import numpy as np
@@ -56,8 +57,9 @@ class ReducedFlow:
             total = np.zeros(len(z))
             for rows in blocks:
                 block = self.outputs[rows.start * c:rows.stop * c]
-                f[rows] = (block @ narrow).reshape(-1, c)
-                total -= loss.slope(f[rows], y[rows]).ravel().astype(dtype) @ block
+                here = (block @ narrow).reshape(-1, c)
+                f[rows] = here
+                total -= loss.slope(here, y[rows]).ravel().astype(dtype) @ block
             return total
 
         return f, np.add.reduce(parallel(work, self._shares())) / n
@@ -136,7 +138,7 @@ class ReducedFlow:
     def _steps(self, z: Array, t: float, stops: Array, tolerance: float, start: Start) -> Iterator[Array]:
         """The flow through finite stops; steps are as long as the tolerance allows, whatever stops lie within."""
         end, f, rate = float(stops[-1]), start.f, start.rate
-        modes, age, step, place = _modes(start.gram), 0, FIRST * (end - t), 0
+        modes, age, step, place = start.modes, 0, FIRST * (end - t), 0
         while t < end:
             new = z
             while True:
@@ -192,6 +194,24 @@ class Start:
     f: Array
     rate: Array
     gram: Array
+
+    @cached_property
+    def modes(self) -> tuple[Array, Array]:
+        """Eigenvalues ≤ 0 and eigenvectors of the Jacobian."""
+        return _modes(self.gram)
+
+    def response(self, pushes: Array, times: Array) -> Array:
+        """What forces whose integrals over k spans of `times` (k,) are `pushes` (m, k) have changed at the end of each,
+        (m, k), in the linear flow of the Jacobian J: Σ ∫ exp((t − s) J) ds pushes / time.
+        """
+        values, vectors = self.modes
+        changed, pushed = np.empty_like(pushes), vectors.T @ pushes
+        now = np.zeros(len(pushes))
+        for span, time in enumerate(times):
+            x = values * time
+            now = np.exp(x) * now + np.divide(np.expm1(x), x, out=np.ones_like(x), where=x < 0) * pushed[:, span]
+            changed[:, span] = now
+        return np.asarray(vectors @ changed)
 
 
 def _modes(gram: Array) -> tuple[Array, Array]:

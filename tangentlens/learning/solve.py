@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tangentlens.data.threads import single_threaded_blas
+from tangentlens.data.threads import parallel, single_threaded_blas
 from tangentlens.errors import OptionError
 from tangentlens.features.family import Features
 from tangentlens.learning.dynamics import Dynamics, Recorder
@@ -25,9 +25,11 @@ from tangentlens.learning.product import KernelProduct
 Array = NDArray[np.float64]
 Progress = Callable[[str], None]
 AUTO_SHARE = 0.5  # learning_rate="auto" is this share of the critical rate
-SEGMENT = 3.0  # the flow advances by factors of this in time
-PER_SEGMENT = 4  # records in a segment
+SEGMENT = 3.0  # the flow advances by factors of this in time …
+EASY = 1e-3, 3  # … or by powers of it, one more after a segment that left out less than this share of the tolerance
+PER_SEGMENT = 4  # records in a segment, or in each power
 PATIENCE = 1.003  # the search for the best time ends once validation loss is this far above its minimum
+MANY = 20_000  # losses of texts from which on two moments are looked at side by side
 LONGEST = 1e9  # … or after this many natural units of time
 SETTLED = 1e6  # natural units of time after which time = inf is taken
 
@@ -118,7 +120,7 @@ def _flow(recorder: Recorder, time: float | str | None, until_loss: float | None
     if until_loss is not None and recorder.rows[0][0] <= until_loss:
         raise OptionError(f"the training loss starts at {recorder.rows[0][0]:.4g}; give an until_loss below that")
     search = Search(recorder, solver, until_loss, best=time == "best")
-    for stops in _segments(1 / solver.fastest, end, chosen):
+    for stops in _segments(solver, end, chosen):
         done = solver.advance(stops, search.needed if search.wanted else None)
         done = search.note(stops) and done
         if progress is not None:
@@ -213,9 +215,9 @@ class Search:
 
     def losses(self, path: list[Array]) -> tuple[list[float], list[float]]:
         """Training and validation losses at some points."""
-        n, others = len(self.recorder.targets.y), self.recorder.validation
-        both = [(self.recorder.targets.mean_loss(f[:n]), others.mean_loss(f[n:]) if others else math.nan)
-                for f in self.solver.outputs(path)]
+        n, targets, others = len(self.recorder.targets.y), self.recorder.targets, self.recorder.validation
+        both = parallel(lambda f: (targets.mean_loss(f[:n]), others.mean_loss(f[n:]) if others else math.nan),
+                        list(self.solver.outputs(path)), enough=n * len(path) >= MANY)
         return [one for one, _ in both], [other for _, other in both]
 
     def needed(self, stops: Array, path: list[Array]) -> int | None:
@@ -275,17 +277,19 @@ def _moments(steps: int, record: Iterable[float] | None) -> set[int]:
     return {int(step) for step in wanted} | {steps}
 
 
-def _segments(unit: float, end: float, record: Array | None) -> Iterable[Array]:
-    """Runs of ascending times to stop at, a factor SEGMENT each: PER_SEGMENT moments, and those to record.
+def _segments(solver: GalerkinFlow, end: float, record: Array | None) -> Iterable[Array]:
+    """Runs of ascending times to stop at: PER_SEGMENT moments for a factor SEGMENT in time, and those to record.
 
     The solver looks at what it leaves out at the stops only, so it gets its own whatever is recorded.
     """
-    low, high = 0.0, min(unit, end)
+    low, high, powers = 0.0, min(1 / solver.fastest, end), 1
     while low < end:
-        stops = np.geomspace(max(low, high / SEGMENT), high, PER_SEGMENT + 1)[1:]
+        stops = np.geomspace(low or high / SEGMENT, high, PER_SEGMENT * powers + 1)[1:]
         stops = np.minimum(stops, high)
         stops[-1] = high
         if record is not None:
             stops = np.union1d(stops, record[(record > low) & (record <= high)])
         yield np.unique(stops[stops > low])
-        low, high = high, min(high * SEGMENT, end)
+        share, most = EASY
+        powers = min(powers + 1, most) if solver.coming < share * solver.tolerance else 1
+        low, high = high, min(high * SEGMENT**powers, end)

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from tangentlens.data.threads import parallel, workers
-from tangentlens.features import lags
+from tangentlens.features import lags, sums
 from tangentlens.features.family import Family, Features
 from tangentlens.learning.dynamics import Dynamics
 
 Array = NDArray[np.float64]
+TOGETHER = 2**24  # label scores of a family, at all records, up to which they are held together
 CHUNK = 2**22  # label scores held at a time while half steps are found
 SHARED = 100_000  # features from which on families are worked on side by side …
 ALIKE = 1.3  # … where none has this many times its share of them: that one shares its own work
@@ -51,11 +52,18 @@ def score_tables(features: Features, dynamics: Dynamics, record: int, *, half_st
 
 def family_table(family: Family, dynamics: Dynamics, record: int, *, half_steps: bool = True) -> pl.DataFrame:
     """The rows of one family."""
-    raw = family.occurrences
-    counts = family.pooled(raw)
-    scores = family.score(counts.T @ dynamics.duals[record])  # (columns, c)
-    half = _half_steps(family, counts, dynamics, record, scores) if half_steps else np.full(scores.shape, np.nan)
-    return table_of(family, dynamics, scores, raw.sum(axis=0), raw.T @ _members(dynamics), half)
+    members = _members(dynamics)
+    found = sums.occurred(family, np.column_stack([np.ones(len(members), np.int64), members]))
+    if half_steps and record and family.columns * (record + 1) * members.shape[1] <= TOGETHER:
+        paths = family.score(sums.pushed(family, _stacked(dynamics, record + 1)))
+        paths = paths.reshape(len(paths), record + 1, members.shape[1])
+        scores = paths[:, -1]
+        half = np.column_stack([crossing(paths[:, :, output], scores[:, output], dynamics.steps[:record + 1])
+                                for output in range(scores.shape[1])])
+    else:
+        scores = family.score(sums.pushed(family, dynamics.duals[record]))  # (columns, c)
+        half = _half_steps(family, dynamics, record, scores) if half_steps else np.full(scores.shape, np.nan)
+    return table_of(family, dynamics, scores, found[:, 0], found[:, 1:], half)
 
 
 def _members(dynamics: Dynamics) -> NDArray[np.int64]:
@@ -72,14 +80,14 @@ def _lag_tables(families: list[Family], dynamics: Dynamics, record: int, half_st
     weighted = families[0].weight[:, None] * _stacked(dynamics, record + 1)[:, first * c:]
     vectors = np.hstack([np.ones((len(weighted), 1)), _members(dynamics), weighted])
     tables = []
-    for family, sums in zip(families[::-1], lags.occurring(families, vectors), strict=True):
-        paths = family.score(sums[:, 1 + c:])
-        scores = np.where(sums[:, :1] > 0, paths[:, -c:], 0.0)
+    for family, found in zip(families[::-1], lags.occurring(families, vectors), strict=True):
+        paths = family.score(found[:, 1 + c:])
+        scores = np.where(found[:, :1] > 0, paths[:, -c:], 0.0)
         half = np.full(scores.shape, np.nan)
-        there = np.flatnonzero(sums[:, 0] > 0)
+        there = np.flatnonzero(found[:, 0] > 0)
         for output in range(c) if first == 0 and record else ():
             half[there, output] = crossing(paths[there, output::c], scores[there, output], steps)
-        tables.append(table_of(family, dynamics, scores, sums[:, 0], sums[:, 1:1 + c], half))
+        tables.append(table_of(family, dynamics, scores, found[:, 0], found[:, 1:1 + c], half))
     return tables[::-1]
 
 
@@ -121,7 +129,7 @@ def score_paths(family: Family, dynamics: Dynamics, columns: NDArray[np.int64]) 
     return result if family.scale is None else result * family.scale[columns][:, None]
 
 
-def _half_steps(family: Family, counts: sparse.csr_array, dynamics: Dynamics, record: int, final: Array) -> Array:
+def _half_steps(family: Family, dynamics: Dynamics, record: int, final: Array) -> Array:
     """First (interpolated) step with the sign and half the size of the score at `record`; shape (columns, c).
 
     A pattern that stands in one text only goes as that text's dual coefficient does, whatever its group.
@@ -129,7 +137,7 @@ def _half_steps(family: Family, counts: sparse.csr_array, dynamics: Dynamics, re
     half = np.full(final.shape, np.nan)
     if record < 1:
         return half
-    size, groups = len(family), len(family.groups)
+    counts, size, groups = family.counts, len(family), len(family.groups)
     steps, duals = dynamics.steps[:record + 1], dynamics.duals[:record + 1]
     pattern = counts.indices % size if groups > 1 else counts.indices
     entries = np.bincount(pattern, minlength=size)

@@ -123,12 +123,15 @@ def _effects(present: sparse.csc_array, added: Array, decision: Array) -> tuple[
     starts = present.indptr.astype(np.int64)
     chosen = decision.argmax(axis=1)
     ahead = margin(decision, chosen)
-    parts = []
-    for low, high in blocks(starts, BLOCK):
+
+    def work(run: tuple[int, int]) -> tuple[Array, Ids, Array, Ids]:
+        low, high = run
         entries = slice(int(starts[low]), int(starts[high]))
         text, texts = present.indices[entries], np.diff(starts[low:high + 1])
         column = np.repeat(np.arange(len(texts)), texts)
-        parts.append(_of_entries(column, text, by_class(added[entries]), (decision, chosen, ahead), texts))
+        return _of_entries(column, text, by_class(added[entries]), (decision, chosen, ahead), texts)
+
+    parts = parallel(work, blocks(starts, BLOCK))
     mean, toward, weight, decided = (np.concatenate(part) for part in zip(*parts, strict=True))
     return mean, toward, weight, decided
 

