@@ -59,6 +59,6 @@ def sheets(asked: Asked) -> dict[str, Sheet]:
     rows = [row_of(architecture, size, asked) for architecture in asked.architectures or ARCHITECTURES
             for size in asked.sizes or SIZES]
     return {"out_of_core": Sheet("Features in parts, in a folder", rows, SHOWN, (
-        f"tl.partition of a Parquet file with folder=, then tl.learn to time {TIME:g} with tolerance 0.01, in a process "
-        "of its own; one run. The reviews are those of the benchmark scale. peak: largest resident set, in which pages of "
+        f"tl.partition of a Parquet file with folder=, then tl.learn to time {TIME:g} with tolerance 0.01, in its own "
+        "process; one run. The reviews are those of the benchmark scale. peak: largest resident set, in which pages of "
         "the mapped files count that the system could take back at any time.",))}
