@@ -77,7 +77,9 @@ class GalerkinFlow:
     def reduced(self, tolerance: float = 0.0) -> ReducedFlow:
         """The projected flow on the training texts; of 32 bits where it is large and the tolerance allows."""
         outputs = self.basis.fitted
-        if tolerance >= NARROW and outputs.size >= LARGE:
+        if tolerance < NARROW:
+            outputs = outputs.astype(np.float64, copy=False)
+        elif outputs.size >= LARGE:
             outputs = self.basis.fitted_in_32_bits()
         return ReducedFlow(outputs, self.targets)
 
