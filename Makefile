@@ -11,7 +11,7 @@ INSTALLED := .venv/.installed-$(subst $(comma),-,$(EXTRAS))
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet -c constraints.txt --upgrade pip
-	.venv/bin/python -m pip install --quiet -c constraints.txt -e ".[$(EXTRAS)]"
+	.venv/bin/python -m pip install --quiet --no-compile -c constraints.txt -e ".[$(EXTRAS)]"
 	touch $@
 
 demo:  # needs less than the tests do: no PyTorch
