@@ -136,7 +136,7 @@ def _flow(recorder: Recorder, time: float | str | None, until_loss: float | None
         warnings.warn(f"label scores are known to a relative {solver.error:.2g} only, not {tolerance:g}; "
                       "choose a smaller time or a larger tolerance", stacklevel=4)
     if until_loss is not None:
-        moments, path = _cut(solver, moments, path, until_loss)
+        moments, path = _cut(solver, moments, path, search)
     kept = None if chosen is None else {*chosen.tolist(), float(moments[-1]), *search.least()}
     wanted = [place for place, moment in enumerate(moments) if kept is None or float(moment) in kept]
     path = [path[place] for place in wanted]
@@ -189,6 +189,7 @@ class Search:
     until_loss: float | None
     best: bool
     moments: list[float] = field(default_factory=list)
+    training: list[float] = field(default_factory=list)
     held_out: list[float] = field(default_factory=list)
 
     @property
@@ -209,6 +210,7 @@ class Search:
         if not self.wanted:
             return True
         training, held_out = self.losses(new)
+        self.training += training
         self.held_out += held_out
         reached = self.until_loss is None or min(training) <= self.until_loss
         return reached or self.moments[-1] * self.solver.fastest > LONGEST
@@ -242,28 +244,24 @@ class Search:
         return bool(losses[-1] > PATIENCE * least or flat)
 
 
-def _cut(solver: GalerkinFlow, moments: Array, path: list[Array], until_loss: float) -> tuple[Array, list[Array]]:
-    """The path up to the moment at which the training loss is `until_loss`, found by bisection between two records."""
-    flow = solver.reduced()
-
-    def loss(z: Array) -> float:
-        return solver.targets.mean_loss(flow.f(z))
-
-    reached = np.flatnonzero([loss(z) <= until_loss for z in path])
+def _cut(solver: GalerkinFlow, moments: Array, path: list[Array], search: Search) -> tuple[Array, list[Array]]:
+    """The path up to the moment at which the training loss is the one to reach. From the record before, by Newton's
+    method: along the flow the loss is convex and falls by |dz/dt|² a time, so that no step goes too far.
+    """
+    flow, until_loss = solver.reduced(), float(search.until_loss or 0.0)
+    reached = np.flatnonzero(np.array(search.training) <= until_loss)
     if not len(reached):
-        raise OptionError(f"the training loss falls to {loss(path[-1]):.4g} at time {moments[-1]:.3g}, not to "
+        raise OptionError(f"the training loss falls to {search.training[-1]:.4g} at time {moments[-1]:.3g}, not to "
                           f"{until_loss:g}; give a larger until_loss")
     last = int(reached[0])
-    low, z = (float(moments[last - 1]), path[last - 1]) if last else (0.0, np.zeros_like(path[0]))
-    high, end = float(moments[last]), path[last]
-    while high - low > 1e-9 * high:
-        middle = (low + high) / 2
-        (there,) = flow.path(z, low, np.array([middle]), 1e-8)
-        if loss(there) <= until_loss:
-            high, end = middle, there
-        else:
-            low, z = middle, there
-    return np.concatenate([moments[:last], [high]]), [*path[:last], end]
+    t, z = (float(moments[last - 1]), path[last - 1]) if last else (0.0, np.zeros_like(path[0]))
+    while True:
+        start = flow.begin(z)
+        step = (solver.targets.mean_loss(start.f) - until_loss) / float(start.rate @ start.rate)
+        if step <= 1e-9 * t:
+            return np.concatenate([moments[:last], [t]]), [*path[:last], z]
+        (z,) = flow.path(z, t, np.array([t + step]), 1e-8, start)
+        t += step
 
 
 def _moments(steps: int, record: Iterable[float] | None) -> set[int]:
