@@ -418,6 +418,16 @@ def test_a_loss_is_reached_by_a_basis_of_features_as_by_duals(until, tolerance):
     assert distance(np.concatenate(found.scores()), np.concatenate(usual.scores())) < 10 * tolerance
 
 
+def test_a_basis_of_features_comes_to_rest_where_duals_do():
+    tokens, labels = random_texts(300, size=400)
+    features = tl.MLP().features(tokens)
+    usual = tl.learn(features, labels, "squared", time=np.inf, tolerance=1e-4)
+    with storage("mlp-by-texts"):
+        found = tl.learn(features, labels, "squared", time=np.inf, tolerance=1e-4)
+    assert found.steps[-1] == np.inf
+    assert distance(np.concatenate(found.scores()), np.concatenate(usual.scores())) < 1e-3
+
+
 def test_the_response_to_pushes_is_an_integral():
     random = np.random.default_rng(0)
     factor = random.normal(size=(30, 5)) * np.array([3, 1, 0.3, 0.01, 0])
