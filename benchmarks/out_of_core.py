@@ -28,9 +28,9 @@ features = tl.partition(tl.scan_texts(file), getattr(tl, architecture)(), folder
 counted = time.perf_counter()
 learned = tl.learn(features, features.labels, time=float(end), tolerance=1e-2)
 ended = time.perf_counter()
-print(json.dumps({"columns": features.layout.ends(features.patterns)[-1].item(), "counting": counted - started,
-                  "learning": ended - counted, "products": learned.dynamics.products,
-                  "accuracy": learned.curves["train_accuracy"][-1]}))
+columns = features.layout.ends(features.engine.value(features.patterns))[-1]
+print(json.dumps({"columns": int(columns), "counting": counted - started, "learning": ended - counted,
+                  "products": learned.dynamics.products, "accuracy": learned.curves["train_accuracy"][-1]}))
 """
 SHOWN = {
     "architecture": ("architecture", text), "texts": ("texts", number(",d")), "columns": ("features", number(",d")),
