@@ -388,7 +388,7 @@ def test_a_loss_is_reached_though_the_search_was_thought_to_end_before(monkeypat
 @pytest.mark.parametrize("tolerance", [1e-2, 1e-4], ids=["32 bits", "64 bits"])
 @pytest.mark.parametrize(("loss", "classes"), PROBLEMS)
 def test_a_basis_of_features_knows_its_duals(loss, classes, tolerance):
-    """Zᵀ V z = W z, to the rounding of what V and F are kept in."""
+    """Zᵀ V z = W z: in 32 bits to a hundredth of the tolerance from which on they are used, else to rounding."""
     tokens, labels = random_texts(300, classes=classes, size=400)
     features = tl.MLP().features(tokens)
     with storage("mlp-by-texts"):
@@ -402,7 +402,7 @@ def test_a_basis_of_features_knows_its_duals(loss, classes, tolerance):
     for place, duals in zip(places, flow.duals([flow.passed[place] for place in places]), strict=True):
         z = flow.padded(flow.passed[place])
         away = distance(product_.gathered(duals).ravel(), flow.basis.features @ z)
-        assert away < (1e-5 if tolerance == 1e-2 else 1e-12)
+        assert away < (tolerance / 100 if tolerance == 1e-2 else 1e-12)
 
 
 @pytest.mark.parametrize("tolerance", [1e-2, 1e-4], ids=["32 bits", "64 bits"])
