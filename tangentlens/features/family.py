@@ -94,7 +94,9 @@ class Family:
         return sparse.csr_array(sparse.csc_array(chosen)[:, place])
 
     def part(self, low: int, high: int) -> Family:
-        """The same of the texts low … high − 1."""
+        """The same of the texts low … high − 1; itself for all of them."""
+        if (low, high) == (0, len(self.weight)):
+            return self
         values = None if self.values is None else self.values[self.stored.indptr[low]:self.stored.indptr[high]]
         ends = None if self.ends is None else self.ends[low:high]
         return replace(self, stored=self.stored[low:high], weight=self.weight[low:high], values=values, ends=ends)

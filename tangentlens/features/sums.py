@@ -31,8 +31,7 @@ def occurred(family: Family, vectors: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def pulled(family: Family, scores: Array) -> Array:
     """Φ s, (n, k), for s of shape (columns, k)."""
-    cut = _cut(family, BLOCK)
-    parts = parallel(lambda ends: family.part(*ends).counts @ scores, cut)
+    parts = parallel(lambda ends: family.part(*ends).counts @ scores, _cut(family, BLOCK))
     return np.concatenate(parts) if len(parts) > 1 else np.asarray(parts[0])
 
 

@@ -29,6 +29,7 @@ def test_products_some_texts_at_a_time(architecture, monkeypatch):
     features = architecture.features(random_texts(40, size=7, lengths=(0, 9))[0])
     rng = np.random.default_rng(1)
     for family in features.families:
+        assert family.part(0, 40) is family
         duals, scores = rng.normal(size=(40, 2)), rng.normal(size=(family.columns, 2))
         whole = rng.integers(5, size=(40, 2))
         monkeypatch.setattr(sums, "BLOCK", 2)

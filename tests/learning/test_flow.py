@@ -397,6 +397,7 @@ def test_a_basis_of_features_knows_its_duals(loss, classes, tolerance):
         assert flow.basis.outputs.dtype == (np.float32 if tolerance == 1e-2 else np.float64)
         for stops in solve._segments(flow, 1e4, None):
             flow.advance(stops)
+    assert flow.reduced().outputs.dtype == np.float64  # where no tolerance is given
     assert len(product_.alone) > 0
     places = [0, 3, len(flow.passed) - 1]
     for place, duals in zip(places, flow.duals([flow.passed[place] for place in places]), strict=True):
