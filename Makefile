@@ -2,6 +2,8 @@
 PYTHON ?= python3
 EXTRAS ?= dev,demo,torch
 comma := ,
+# pip leaves compiling to the first import: without its result, every process of a test would compile everything again.
+export PYTHONDONTWRITEBYTECODE :=
 INSTALLED := .venv/.installed-$(subst $(comma),-,$(EXTRAS))
 
 .PHONY: demo test check docs bench clean .venv

@@ -29,6 +29,7 @@ class Loss:
     curve: Callable[[Array, Array], Array]  # (n, c), (n, c, m) -> (n, c, m)
     bend: Callable[..., Array]  # (n, c), (n, c, m), None or (n, c, m) -> (n, c, m)
     steepest: float
+    linear: bool = False  # whether H is the same everywhere, so that the flow is linear
 
 
 def _logistic(f: Array, y: Array) -> Array:
@@ -86,7 +87,7 @@ def _squared_bend(f: Array, x: Array, room: Array | None = None) -> Array:
 LOSSES = {loss.name: loss for loss in (
     Loss("logistic", _logistic, _logistic_slope, _logistic_curve, _logistic_bend, 0.25),
     Loss("softmax", _softmax, _softmax_slope, _softmax_curve, _softmax_bend, 0.5),
-    Loss("squared", _squared, _squared_slope, _squared_curve, _squared_bend, 1.0),
+    Loss("squared", _squared, _squared_slope, _squared_curve, _squared_bend, 1.0, linear=True),
 )}
 
 

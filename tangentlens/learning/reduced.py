@@ -124,14 +124,17 @@ class ReducedFlow:
         """The flow from z at time t: yields z at every stop (ascending, from t on), the last of them reached exactly.
 
         tolerance: of every step, relative, for the difference to the embedded method of order three. What is yielded
-        errs by a small part of that. The last stop may be infinite for the squared loss, whose flow comes to rest.
+        errs by a small part of that. The squared loss has a linear flow, which is exact without steps; its last stop may
+        be infinite, since it comes to rest.
         start: `begin(z)`, where that is known.
         """
         ends = stops[np.isfinite(stops)]
         waiting = int(np.searchsorted(ends, t, side="right"))
         yield from (z for _ in ends[:waiting])
         if waiting < len(ends):
-            yield from self._steps(z, t, ends[waiting:], tolerance, start or self.begin(z))
+            start = start or self.begin(z)
+            yield from (start.linear(z, ends[waiting:] - t) if self.targets.loss.linear else
+                        self._steps(z, t, ends[waiting:], tolerance, start))
         if len(ends) < len(stops):
             yield self.rest()
 
@@ -199,6 +202,12 @@ class Start:
     def modes(self) -> tuple[Array, Array]:
         """Eigenvalues ≤ 0 and eigenvectors of the Jacobian."""
         return _modes(self.gram)
+
+    def linear(self, z: Array, times: Array) -> Array:
+        """The flow from z after some times, (len(times), m), where its Jacobian never changes."""
+        values, vectors = self.modes
+        one = phi_functions((values * times[:, None]).ravel())[0].reshape(len(times), -1)
+        return np.asarray(z + times[:, None] * one * (vectors.T @ self.rate) @ vectors.T)
 
     def response(self, pushes: Array, times: Array) -> Array:
         """What forces whose integrals over k spans of `times` (k,) are `pushes` (m, k) have changed at the end of each,
