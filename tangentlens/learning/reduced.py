@@ -124,8 +124,8 @@ class ReducedFlow:
         """The flow from z at time t: yields z at every stop (ascending, from t on), the last of them reached exactly.
 
         tolerance: of every step, relative, for the difference to the embedded method of order three. What is yielded
-        errs by a small part of that. The squared loss has a linear flow, which is exact without steps; its last stop may
-        be infinite, since it comes to rest.
+        errs by a small part of that. The squared loss has a linear flow, exact without steps; its last stop may be
+        infinite, since it comes to rest.
         start: `begin(z)`, where that is known.
         """
         ends = stops[np.isfinite(stops)]
