@@ -17,7 +17,8 @@ DEPENDENT = 1e-8  # new vectors with a smaller share of squared norm depend on t
 KEPT = 0.5  # a unit vector that projection leaves longer than this needs no second one
 NULL = 1e-14  # a unit vector with a smaller share of the largest wᵀ Θ w lies in the null space of Θ
 ROUNDING = 1e-13  # an image of a smaller share of the largest is rounding
-ROUNDING_IN_32_BITS = 1e-6
+ROUNDED = 1e-10  # share of the largest eigenvalue below which Fᵀ F is too much of rounding to be inverted
+ROUNDED_IN_32_BITS = 1e-5
 BLOCK = 2**20  # bytes of a matrix of 32 bits that are worked on at a time
 ROOM = 16  # vectors that there is room for when an array of them is made
 SHARED = 2**19  # entries of a tall matrix above which processors share its rows
@@ -34,7 +35,7 @@ class GrowingBasis:
     def __init__(self, product: KernelProduct, shape: tuple[int, int]) -> None:
         self.product, self.shape = product, shape
         size = shape[0] * shape[1]
-        self.vectors: NDArray[Any] = np.empty((size, 0))
+        self.vectors = np.empty((size, 0))
         self.null = np.empty((size, 0))
         self.outputs: NDArray[Any] = np.empty((product.rows * shape[1], 0))
         self.narrow = np.empty((size, 0), np.float32)  # outputs on the training texts, as far as they were asked for
@@ -48,11 +49,6 @@ class GrowingBasis:
         """The outputs on the training texts; shape (n c, m)."""
         return self.outputs[:self.shape[0] * self.shape[1]]
 
-    @property
-    def rounding(self) -> float:
-        """The share of a vector that the basis leaves out of it by rounding."""
-        return ROUNDING if self.vectors.dtype == np.float64 else ROUNDING_IN_32_BITS
-
     def fitted_in_32_bits(self) -> NDArray[np.float32]:
         """The outputs on the training texts, rounded; only what is new since the last time is."""
         new = self.fitted[:, self.narrow.shape[1]:]
@@ -60,9 +56,27 @@ class GrowingBasis:
             self.narrow = beside(self.narrow, new.shape[1], lambda rows: new[rows])
         return self.narrow
 
-    def left_out(self, duals: Array) -> Array:
-        """What the basis leaves out of dual vectors (n c, p), written over them."""
-        return less(duals, self.vectors, across(self.fitted, duals))
+    def left_out(self, duals: Array) -> tuple[Array, float, float]:
+        """What the basis leaves out of dual vectors (n c, p), written over them; the largest norm of theirs, and the
+        norm below which the first is rounding.
+        """
+        size = float(np.max(np.linalg.norm(duals, axis=0)))
+        return less(duals, self.vectors, across(self.fitted, duals)), size, ROUNDING * size
+
+    def driven(self, before: int, residual: Array) -> Array:
+        """The part of residuals (n c, p) in the vectors from `before` on."""
+        return across(self.fitted[:, before:], residual)
+
+    def inverse(self) -> Array:
+        """(Fᵀ F)⁺ (m, m), but for directions that are too much of rounding: the smallest change of duals that moves
+        their coefficients by r is F (Fᵀ F)⁺ r.
+        """
+        gram = across(self.fitted, self.fitted.astype(np.float64, copy=False))
+        scale = 1 / np.sqrt(np.maximum(np.diag(gram), TINY))
+        values, modes = np.linalg.eigh(gram * scale[:, None] * scale)
+        kept = values > (ROUNDED if self.fitted.dtype == np.float64 else ROUNDED_IN_32_BITS) * values[-1]
+        modes = modes[:, kept] * scale[:, None]
+        return np.asarray((modes / values[kept]) @ modes.T)
 
     def without_null(self, vectors: Array) -> Array:
         """The part of dual vectors outside of the null space, as far as that is known."""
@@ -92,6 +106,10 @@ class GrowingBasis:
                 return int(scale.shape[1])
             vectors = self._noted(vectors, image[:len(vectors)])
         return 0
+
+    def add(self, residual: Array) -> int:
+        """Adds what was left out of dual vectors, as far as it is new; returns how many vectors were added."""
+        return self.grow(residual)
 
     def _scale(self, gram: Array) -> Array:
         """What makes vectors with these inner products orthonormal, (p, q); q < p where some depend on others."""

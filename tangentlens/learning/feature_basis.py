@@ -1,4 +1,4 @@
-"""A basis that is kept in the space of the features too, for maps stored by texts: many texts, few features."""
+"""A basis that is kept in the space of the features, for maps stored by texts: many texts, few features."""
 
 from __future__ import annotations
 
@@ -7,48 +7,79 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tangentlens.learning.basis import KEPT, SPANNED, TINY, GrowingBasis, across, beside, less, times
+from tangentlens.learning.basis import KEPT, ROUNDING, SPANNED, TINY, GrowingBasis, across, beside, less, times
 from tangentlens.learning.product import KernelProduct
 
 Array = NDArray[np.float64]
 
 
 class FeatureBasis(GrowingBasis):
-    """A basis with W = Zᵀ V, Wᵀ W = I, for Z (n, k) with Z Zᵀ = Θ: outputs are F = Z W.
+    """Orthonormal feature weights W (k c, m) and their outputs F = Z W (rows c, m), for Z with Z Zᵀ = Θ.
 
-    The inner product of Θ is the plain one there, so that vectors are made orthogonal where they are short, and V and
-    F, which are as tall as there are texts, may be of 32 bits. Shapes: W (k c, m).
+    Duals V with W = Zᵀ V are not kept, and nothing that Θ does not see comes in: the inner product of Θ is the plain
+    one here, so that vectors are made orthogonal where they are short, and F alone, which may be of 32 bits, is as tall
+    as there are texts. What the basis leaves out of duals is left out of Zᵀ a.
     """
 
     def __init__(self, product: KernelProduct, shape: tuple[int, int], dtype: type[np.floating[Any]]) -> None:
         super().__init__(product, shape)
         self.features = np.empty((product.columns * shape[1], 0))
-        self.vectors, self.outputs = self.vectors.astype(dtype), self.outputs.astype(dtype)
+        self.outputs = self.outputs.astype(dtype)
+        self.brightest = 0.0  # largest norm of Zᵀ a for a of norm 1 so far
+
+    def __len__(self) -> int:
+        return int(self.features.shape[1])
 
     def fitted_in_32_bits(self) -> NDArray[np.float32]:
         """The outputs on the training texts."""
         return self.fitted if self.outputs.dtype == np.float32 else super().fitted_in_32_bits()
 
+    def seen(self, duals: Array) -> Array:
+        """Zᵀ a, (k c, p), for duals (n c, p)."""
+        (n, c), p = self.shape, duals.shape[1]
+        return self.product.gathered(duals.reshape(n, c * p)).reshape(-1, p)
+
+    def shown(self, weights: Array) -> Array:
+        """Z w on all rows, (rows c, p), for feature weights (k c, p)."""
+        c, p = self.shape[1], weights.shape[1]
+        return self.product.spread(weights.reshape(-1, c * p)).reshape(-1, p)
+
+    def left_out(self, duals: Array) -> tuple[Array, float, float]:
+        """What the basis leaves out of Zᵀ a for duals (n c, p), (k c, p); the largest norm of Zᵀ a, and the norm below
+        which the first is rounding: where there are more texts than features, Θ sees little of most duals.
+        """
+        w = self.seen(duals)
+        size, whole = np.linalg.norm(w, axis=0), np.linalg.norm(duals, axis=0)
+        self.brightest = max(self.brightest, float(np.max(size / np.maximum(whole, TINY))))
+        noise = ROUNDING * self.brightest * float(np.max(whole))
+        return less(w, self.features, across(self.features, w)), float(np.max(size)), noise
+
+    def driven(self, before: int, residual: Array) -> Array:
+        """The part of residuals (k c, p) in the vectors from `before` on."""
+        return across(self.features[:, before:], residual)
+
+    def norm(self, vector: Array) -> float:
+        """The norm of weights, (k c,)."""
+        return float(np.linalg.norm(vector))
+
     def grow(self, vectors: Array) -> int:
-        """Adds dual vectors (n c, p), as far as they are new; returns how many were added."""
-        (n, c), p = self.shape, vectors.shape[1]
-        w = self.product.gathered(vectors.reshape(n, c * p)).reshape(-1, p)
-        mixing, overlap, least = np.eye(p), np.zeros((len(self), p)), 0.0
+        """Adds Zᵀ a for dual vectors (n c, p), as far as it is new; returns how many vectors were added."""
+        residual, _, noise = self.left_out(vectors)
+        return self.add(residual[:, np.linalg.norm(residual, axis=0) > noise])
+
+    def add(self, residual: Array) -> int:
+        """Adds feature weights (k c, p), as far as they are new; returns how many vectors were added."""
+        w, least = residual, 0.0
         while True:
             size = np.linalg.norm(w, axis=0)
-            scale = (np.eye(len(size)) / np.maximum(size, TINY))[:, size > least]
-            if not scale.shape[1]:
+            w = w[:, size > least] / size[size > least]
+            if not w.shape[1]:
                 return 0
-            w, mixing, overlap = times(w, scale), mixing @ scale, overlap @ scale
             if least and np.all(size > KEPT):  # nothing is lost that a further projection would bring back
                 break
-            there = across(self.features, w)
-            w, overlap, least = less(w, self.features, there), overlap + there, KEPT if least else SPANNED
-        scale = self._scale(across(w, w))
-        w, mixing, overlap = times(w, scale), mixing @ scale, (overlap @ scale).astype(self.vectors.dtype)
-        q = w.shape[1]
-        image = self.product.spread(w.reshape(-1, c * q)).reshape(-1, q)
-        self.vectors = beside(self.vectors, q, lambda rows: vectors[rows] @ mixing - self.vectors[rows] @ overlap)
+            w, least = less(w, self.features, across(self.features, w)), KEPT if least else SPANNED
+        w = times(w, self._scale(across(w, w)))
+        image, q = self.shown(w), int(w.shape[1])
         self.features = beside(self.features, q, lambda rows: w[rows])
         self.outputs = beside(self.outputs, q, lambda rows: image[rows])
         return q

@@ -7,10 +7,9 @@ in segments; within a segment the basis grows by what the projected flow leaves 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from tangentlens.data.threads import parallel
 from tangentlens.learning.basis import TINY, GrowingBasis, across, runs_of, times
 from tangentlens.learning.feature_basis import FeatureBasis
+from tangentlens.learning.integrals import integrals
 from tangentlens.learning.losses import Targets
 from tangentlens.learning.product import KernelProduct
 from tangentlens.learning.reduced import ReducedFlow, Start
@@ -63,15 +63,15 @@ class GalerkinFlow:
     coming: float = 0.0  # by how much the vectors added last will change the end, relative
     missing: float = 0.0  # the sum of what all segments left out, in the norm of Θ
     error: float = 0.0
-    steepest: float = field(init=False)  # norm of the slope at the start
+    steepest: float = field(init=False)  # norm of the slope at the start, in the space of the basis
 
     def __post_init__(self) -> None:
-        shape, narrow = self.targets.y.shape, self.tolerance >= NARROW and not self.resting
-        self.basis = GrowingBasis(self.product, shape) if not self.product.runs else FeatureBasis(
+        shape, narrow = self.targets.y.shape, self.tolerance >= NARROW
+        self.basis = GrowingBasis(self.product, shape) if self.resting or not self.product.runs else FeatureBasis(
             self.product, shape, np.float32 if narrow else np.float64)
-        slope = self.targets.loss.slope(np.zeros(shape), self.targets.y).reshape(-1, 1) / shape[0]
-        self.steepest = float(np.linalg.norm(slope))
-        self._grow(slope, START)
+        slope = self._slope(np.zeros(shape))[:, None]
+        self.steepest = self.basis.left_out(slope.copy())[1]
+        self._follow(self.basis.grow(slope), START)
         self.z = np.zeros(len(self.basis))
 
     def reduced(self, tolerance: float = 0.0) -> ReducedFlow:
@@ -134,7 +134,7 @@ class GalerkinFlow:
             if float(np.linalg.norm(slope)) <= max(SPARED * self.tolerance, ROUNDING) * self.steepest:
                 self.error = 0.0
                 break
-            if not self._grow(slope, max(GROWTH[0], len(self.basis) // RESTING)):
+            if not self._follow(self.basis.grow(slope), max(GROWTH[0], len(self.basis) // RESTING)):
                 if self.basis.null.shape[1] > known:
                     continue
                 self.error = 0.0
@@ -153,18 +153,32 @@ class GalerkinFlow:
     def _growth(self) -> int:
         return int(np.clip(max(self.targets.y.shape[1], len(self.basis) // SHARE), *GROWTH))
 
-    def duals(self, path: Sequence[Array]) -> Iterator[Array]:
-        """Dual coefficients a = V z, (n, c), at some points."""
-        return self._times(self.basis.vectors, path)
+    def records(self, moments: Array, path: Sequence[Array], wanted: Collection[int]
+                ) -> Iterator[tuple[Array, Array]]:
+        """At the wanted ones of all moments that were passed, dual coefficients (n, c) and outputs on all rows: where
+        the duals are finite −∫ ∂ℓ/∂f / n dt, to be settled (`settle`), at rest V z.
+        """
+        n, shape, known = len(self.targets.y), self.targets.y.shape, int(np.count_nonzero(np.isfinite(moments)))
+        outputs: dict[int, Array] = {}
+
+        def slopes() -> Iterator[Array]:
+            yield -self._slope(np.zeros(shape))
+            for place, f in enumerate(self.outputs(path[:known])):
+                if place in wanted:
+                    outputs[place] = f
+                yield -self._slope(f[:n])
+
+        for place, duals in enumerate(integrals(np.concatenate([[0.0], moments[:known]]), slopes()), start=-1):
+            if place in wanted:
+                yield duals.reshape(shape), outputs.pop(place)
+        for z, f in zip(path[known:], self.outputs(path[known:]), strict=True):
+            yield times(self.basis.vectors, self.padded(z)[:, None]).reshape(shape), f
 
     def outputs(self, path: Sequence[Array]) -> Iterator[Array]:
         """Outputs F z on all rows of the product, (rows, c), training texts first, at some points."""
-        return self._times(self.basis.outputs, path)
-
-    def _times(self, matrix: NDArray[Any], path: Sequence[Array]) -> Iterator[Array]:
         for low in range(0, len(path), TOGETHER):
             points = np.stack([self.padded(z) for z in path[low:low + TOGETHER]], axis=1)
-            found = times(matrix, points)
+            found = times(self.basis.outputs, points)
             yield from (column.reshape(-1, self.targets.y.shape[1]) for column in found.T)
 
     def padded(self, z: Array) -> Array:
@@ -191,9 +205,9 @@ class GalerkinFlow:
             chosen = np.unique(np.linspace(0, len(path) - 1, FEW).astype(int))
             path, moments = [path[place] for place in chosen], moments[[0, *(chosen + 1)]]
         weight, growth, self.coming = np.sqrt(np.diff(moments)), self._growth, 0.0
-        residual, slopes = self._residual(path, weight)
-        least = max(max(SPARED * self.tolerance, self.basis.rounding) * slopes,  # below it, directions are those of …
-                    ROUNDING * self.steepest * float(np.linalg.norm(weight)))  # … rounding
+        residual, largest, noise = self.basis.left_out(self._slopes(path, weight))
+        least = max(SPARED * self.tolerance * largest, noise,  # below it, directions are those of rounding
+                    ROUNDING * self.steepest * float(np.linalg.norm(weight)))
         before = len(self.basis)
         while True:
             known, residual = self.basis.null.shape[1], self.basis.without_null(residual)
@@ -202,28 +216,31 @@ class GalerkinFlow:
                 return None
             directions = directions[:, size[:growth] > max(1e-2 * size[0], least)]
             room = before < MOST
-            if room and not self._grow(directions, GROWTH[0]):
+            if room and not self._follow(self.basis.add(directions), GROWTH[0]):
                 if self.basis.null.shape[1] == known:
                     return None
                 continue
             share = float(np.linalg.norm(size) / np.linalg.norm(size[:growth]))
             if room:
-                return _Push(-across(self.basis.fitted[:, before:], residual) * weight, moments, share)
+                return _Push(-self.basis.driven(before, residual) * weight, moments, share)
             driven = self.basis.norm(directions @ (directions.T @ (residual @ weight)))
             self.coming = share * driven / _size(path[-1])
             return None
 
-    def _grow(self, vectors: Array, least: int) -> bool:
-        """Adds vectors to the basis; where they are too few, goes on as Lanczos does. False if there is nothing new."""
-        before = len(self.basis)
-        added = self.basis.grow(vectors)
+    def _follow(self, added: int, least: int) -> bool:
+        """Where too few vectors were added, goes on from them as Lanczos does. False if none were."""
+        before = len(self.basis) - added
         while added and len(self.basis) < before + least:
             added = self.basis.grow(np.asarray(self.basis.fitted[:, -added:], np.float64))
         return len(self.basis) > before
 
-    def _residual(self, path: list[Array], weight: Array) -> tuple[Array, float]:
-        """What the basis leaves out of the slope at some points, times their weights, (n c, points); and the largest
-        norm of a weighted slope. Of the basis as it is: what is left out is smaller than what a copy in 32 bits rounds.
+    def _slope(self, f: Array) -> Array:
+        """∂ℓ/∂f / n at outputs f (n, c); shape (n c,)."""
+        return self.targets.loss.slope(f, self.targets.y).ravel() / len(self.targets.y)
+
+    def _slopes(self, path: list[Array], weight: Array) -> Array:
+        """The slopes at some points times their weights, (n c, points). Of the basis as it is: what it leaves out is
+        smaller than what a copy in 32 bits rounds.
         """
         flow, points = ReducedFlow(self.basis.fitted, self.targets), np.stack(path, axis=1)
         n, c = self.targets.y.shape
@@ -235,8 +252,7 @@ class GalerkinFlow:
                 slopes[part, column] = flow.slope(f.reshape(-1, c), rows) * weight[column]
 
         parallel(slope, runs_of(n, c * len(self.basis)))
-        largest = float(np.max(np.linalg.norm(slopes, axis=0)))
-        return self.basis.left_out(slopes), largest
+        return slopes
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tangentlens.data.threads import parallel, single_threaded_blas
 from tangentlens.errors import OptionError
 from tangentlens.features.family import Features
+from tangentlens.learning.duals import settle
 from tangentlens.learning.dynamics import Dynamics, Recorder
 from tangentlens.learning.galerkin import GalerkinFlow
 from tangentlens.learning.losses import Targets, encode
@@ -28,9 +29,10 @@ AUTO_SHARE = 0.5  # learning_rate="auto" is this share of the critical rate
 SEGMENT = 3.0  # the flow advances by factors of this in time …
 EASY = 1e-3, 3  # … or by powers of it, one more after a segment that left out less than this share of the tolerance
 PER_SEGMENT = 4  # records in a segment, or in each power
-PATIENCE = 1.003  # the search for the best time ends once validation loss is this far above its minimum
-MANY = 20_000  # losses of texts from which on two moments are looked at side by side
+PATIENCE = 1.003  # the search for the best time ends once validation loss is this far above its minimum …
 LONGEST = 1e9  # … or after this many natural units of time
+MANY = 20_000  # losses of texts from which on two moments are looked at side by side
+FINEST = 1e-12  # tolerance
 SETTLED = 1e6  # natural units of time after which time = inf is taken
 
 
@@ -115,18 +117,19 @@ def _flow(recorder: Recorder, time: float | str | None, until_loss: float | None
     chosen = _chosen(record, end)
     resting = np.isinf(end) and time != "best" and until_loss is None
     solver = GalerkinFlow(product, targets, tolerance, resting)
-    if solver.fastest == 0.0:
-        return _still(recorder, chosen, end)
     if until_loss is not None and recorder.rows[0][0] <= until_loss:
         raise OptionError(f"the training loss starts at {recorder.rows[0][0]:.4g}; give an until_loss below that")
+    if solver.fastest == 0.0:
+        return _still(recorder, chosen, end, until_loss)
     search = Search(recorder, solver, until_loss, best=time == "best")
+    last = 0.0 if chosen is None else max(chosen[np.isfinite(chosen)], default=0.0)
     for stops in _segments(solver, end, chosen):
         done = solver.advance(stops, search.needed if search.wanted else None)
         done = search.note(stops) and done
         if progress is not None:
             loss = search.losses(solver.passed[-1:])[0][0]
             progress(f"time {solver.t:.3g}, training loss {loss:.4f}, {product.products} products")
-        if done or (resting and solver.t * solver.fastest > SETTLED):
+        if done or (resting and solver.t * solver.fastest > SETTLED and solver.t >= last):
             break
     if resting:
         solver.rest()
@@ -138,15 +141,25 @@ def _flow(recorder: Recorder, time: float | str | None, until_loss: float | None
     if until_loss is not None:
         moments, path = _cut(solver, moments, path, search)
     kept = None if chosen is None else {*chosen.tolist(), float(moments[-1]), *search.least()}
-    wanted = [place for place, moment in enumerate(moments) if kept is None or float(moment) in kept]
-    path = [path[place] for place in wanted]
-    for place, duals, f in zip(wanted, solver.duals(path), solver.outputs(path), strict=True):
-        recorder.add(moments[place], duals, f)
+    _record(recorder, solver, moments, path, kept)
     return recorder.finish("time", error=solver.error)
 
 
-def _still(recorder: Recorder, chosen: Array | None, end: float) -> Dynamics:
+def _record(recorder: Recorder, solver: GalerkinFlow, moments: Array, path: list[Array], kept: set[float] | None
+            ) -> None:
+    """Records the moments that are kept, None for all."""
+    wanted = [place for place, moment in enumerate(moments.tolist()) if kept is None or moment in kept]
+    for place, (duals, f) in zip(wanted, solver.records(moments, path, set(wanted)), strict=True):
+        recorder.add(moments[place], duals, f)
+    finite = [path[place] for place in wanted if np.isfinite(moments[place])]
+    settle(solver.basis, finite, recorder.duals[1:len(finite) + 1], solver.tolerance)
+
+
+def _still(recorder: Recorder, chosen: Array | None, end: float, until_loss: float | None) -> Dynamics:
     """The records of a flow in which no text holds a feature, so that nothing moves."""
+    if until_loss is not None:
+        raise OptionError(f"nothing can be learned from these texts: the training loss stays at "
+                          f"{recorder.rows[0][0]:.4g} and does not fall to {until_loss:g}; look at texts and labels")
     moments = np.union1d([] if chosen is None else chosen, [end] if np.isfinite(end) else [])
     for moment in moments[moments > 0]:
         recorder.add(moment, recorder.duals[0], np.zeros((recorder.product.rows, recorder.targets.y.shape[1])))
@@ -176,8 +189,8 @@ def _check_flow(recorder: Recorder, time: float | str | None, until_loss: float 
                               f"{recorder.targets.loss.name} loss needs a finite time")
     if until_loss is not None and not (isinstance(until_loss, int | float | np.number) and 0 < until_loss < math.inf):
         raise OptionError(f"until_loss must be a positive number, not {until_loss!r}")
-    if not isinstance(tolerance, int | float | np.number) or not 0 < tolerance < 1:
-        raise OptionError(f"tolerance must lie between 0 and 1, not {tolerance!r}")
+    if not isinstance(tolerance, int | float | np.number) or not FINEST <= tolerance < 1:
+        raise OptionError(f"tolerance must be at least {FINEST:g}, above rounding, and below 1, not {tolerance!r}")
 
 
 @dataclass
@@ -290,4 +303,4 @@ def _segments(solver: GalerkinFlow, end: float, record: Array | None) -> Iterabl
         yield np.unique(stops[stops > low])
         share, most = EASY
         powers = min(powers + 1, most) if solver.coming < share * solver.tolerance else 1
-        low, high = high, min(high * SEGMENT**powers, end)
+        low, high = solver.t, min(solver.t * SEGMENT**powers, end)  # not all stops may have been passed

@@ -1,0 +1,130 @@
+"""Dual coefficients of single texts, also where Θ does not see them (theory, after eq. 60).
+
+Coefficients of a basis give the duals of a flow in the norm of Θ only. Where there are more texts than features, or
+equal texts of different labels, duals have a part that Θ does not see, and that goes on to grow. The integrals
+−∫ ∂ℓ/∂f / n dt have it, but are wrong where Θ sees what the basis left out, since no outputs there hold them back. So
+the integrals are taken, made exact within the basis, less the smallest duals that make what is seen of them right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tangentlens.learning.basis import TINY, GrowingBasis, across, times
+from tangentlens.learning.feature_basis import FeatureBasis
+
+Array = NDArray[np.float64]
+HARMLESS = 0.25  # share of the tolerance by which duals may differ from those of the basis, in the norm of Θ
+STEPS = 50  # of conjugate gradients, at most
+TOGETHER = 8  # moments that are worked out together
+
+
+def settle(basis: GrowingBasis, path: list[Array], integrals: list[Array], tolerance: float) -> None:
+    """Writes the dual coefficients at some moments, where the flow has coefficients z (m,) of the basis, over their
+    integrals, (n, c) each.
+    """
+    if path:
+        found = [one.reshape(-1, 1) for one in integrals]  # views
+        allowed = HARMLESS * tolerance * float(np.linalg.norm(path[-1]))
+        if isinstance(basis, FeatureBasis):
+            _from_features(basis, path, found, allowed)
+        else:
+            _from_duals(basis, path, found, allowed)
+
+
+def _blocks(path: list[Array], integrals: list[Array], change: Callable[[Array, Array], Array]) -> None:
+    """Writes a change of integrals (n c, p) and coefficients (m, p) over the first, some moments at a time."""
+    for low in range(0, len(path), TOGETHER):
+        some = integrals[low:low + TOGETHER]
+        changed = change(np.hstack(some), np.stack(path[low:low + TOGETHER], axis=1))
+        for one, column in zip(some, changed.T, strict=True):
+            one[:, 0] = column
+
+
+def _from_duals(basis: GrowingBasis, path: list[Array], integrals: list[Array], allowed: float) -> None:
+    """With V z at hand: if Θ sees too much of the difference at the end, V z and what it does not see of that, in the
+    share by which the difference has grown at each moment.
+    """
+    inverse = basis.inverse()
+
+    def completed(duals: Array, z: Array) -> Array:
+        return duals + times(basis.fitted, inverse @ (z - across(basis.fitted, duals)))
+
+    z = path[-1][:, None]
+    apart = completed(integrals[-1], z) - times(basis.vectors, z)
+    unseen = _unseen(basis, apart, allowed)
+    whole = float(np.sum(unseen * apart))
+
+    def mended(duals: Array, z: Array) -> Array:
+        there = times(basis.vectors, z)
+        share = np.clip(unseen.T @ (duals - there) / (whole or TINY), 0.0, 1.0)
+        return np.asarray(there + unseen * share)
+
+    _blocks(path, integrals, completed if unseen is apart else mended)
+
+
+def _unseen(basis: GrowingBasis, duals: Array, allowed: float) -> Array:
+    """What of duals (n c, 1) has at most the norm `allowed` in Θ: themselves, or what conjugate gradients leave of them
+    on the way to the smallest x with Θ x = Θ a.
+    """
+    n, c = basis.shape
+
+    def seen(vector: Array) -> Array:
+        return (basis.product @ vector.reshape(n, c))[:n].reshape(-1, 1)
+
+    left, gap = duals, seen(duals)
+    step, size = gap, float(np.sum(left * gap))
+    for _ in range(STEPS):
+        if size <= allowed**2:
+            return left
+        image, squared = seen(step), float(np.sum(gap**2))
+        length = squared / max(float(np.sum(step * image)), TINY)
+        left, gap = left - length * step, gap - length * image
+        size = float(np.sum(left * gap))
+        step = gap + step * (float(np.sum(gap**2)) / max(squared, TINY))
+    return np.asarray(left * min(1.0, allowed / np.sqrt(max(size, TINY))))
+
+
+def _from_features(basis: FeatureBasis, path: list[Array], integrals: list[Array], allowed: float) -> None:
+    """With W z = Zᵀ a at hand: duals are the integrals less the smallest x with Zᵀ x = Zᵀ a − W z, as far as that is
+    found among the directions by which conjugate gradients find it for the end.
+    """
+    inverse, n, errors = basis.inverse(), len(integrals[-1]), []
+
+    def completed(duals: Array, z: Array) -> Array:
+        missing = inverse @ (z - across(basis.features, basis.seen(duals)))
+        duals = duals + basis.shown(basis.features @ missing)[:n]
+        errors.append(basis.seen(duals) - basis.features @ z)
+        return duals
+
+    _blocks(path, integrals, completed)
+    error = np.hstack(errors)
+    steps, images = _towards(basis, error[:, -1:], allowed)
+    if steps:
+        share = np.hstack(images).T @ error / np.sum(np.hstack(images)**2, axis=0)[:, None]
+        for one, column in zip(integrals, share.T, strict=True):
+            for step, length in zip(steps, column.tolist(), strict=True):
+                one -= step * length
+
+
+def _towards(basis: FeatureBasis, wanted: Array, allowed: float) -> tuple[list[Array], list[Array]]:
+    """Steps x (n c, 1) of conjugate gradients to Zᵀ x = wanted, and their orthogonal images Zᵀ x; as many as bring it
+    nearer than `allowed`.
+    """
+    steps: list[Array] = []
+    images: list[Array] = []
+    left, before, n = wanted, 1.0, basis.shape[0] * basis.shape[1]
+    while np.linalg.norm(left) > allowed and len(steps) < STEPS:
+        gap = basis.shown(left)[:n]
+        squared = float(np.sum(gap**2))
+        if not squared:
+            break
+        step = gap if not steps else gap + steps[-1] * (squared / before)
+        image, before = basis.seen(step), squared
+        left = left - image * (float(np.sum(image * left)) / float(np.sum(image**2)))
+        steps.append(step)
+        images.append(image)
+    return steps, images

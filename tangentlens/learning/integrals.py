@@ -1,0 +1,48 @@
+"""Integrals over time of what is known at the stops of a flow only, such as dual coefficients (theory, eq. 46)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+POINTS = 6  # stops that the polynomial of a span goes through
+NODES = 12  # of Gauss and Legendre's rule, by which polynomials are integrated
+
+
+def integrals(times: Array, values: Iterable[Array]) -> Iterator[Array]:
+    """∫₀ᵗ v ds at every time t (ascending, from 0 on), from the values of v there, which are asked for one by one.
+
+    Between two times v is the polynomial in log(t + t₁) through the POINTS times around them: a flow decays by
+    exponentials of very different rates, which are smooth there.
+
+    >>> times = np.concatenate([[0.0], np.geomspace(0.1, 30.0, 24)])
+    >>> found = np.array(list(integrals(times, np.exp(-times))))
+    >>> bool(np.all(np.abs(found - (1 - np.exp(-times))) < 1e-4))
+    True
+    """
+    held: list[Array] = []
+    coming, first, total = iter(values), 0, np.zeros(())
+    for low, weights in [(0, np.zeros(1)), *_spans(times)]:
+        while first + len(held) < low + len(weights):
+            held.append(next(coming))
+        del held[:low - first]
+        first = low
+        total = total + sum(weight * value for weight, value in zip(weights.tolist(), held, strict=False))
+        yield total
+
+
+def _spans(times: Array) -> Iterator[tuple[int, Array]]:
+    """For every span between two times the first of the times that its polynomial goes through, and their weights."""
+    u, count = np.log(times + (times[1] if len(times) > 1 else 1.0)), min(POINTS, len(times))
+    nodes, shares = np.polynomial.legendre.leggauss(NODES)
+    for place in range(1, len(times)):
+        low = min(max(0, place - count // 2), len(times) - count)
+        knots, half = u[low:low + count], (u[place] - u[place - 1]) / 2
+        at = u[place - 1] + half * (nodes + 1)
+        others = [np.delete(knots, one) for one in range(count)]
+        basis = np.array([np.prod((at[:, None] - rest) / (knots[one] - rest), axis=1) for one, rest in
+                          enumerate(others)])
+        yield low, basis @ (shares * np.exp(at)) * half

@@ -1,0 +1,106 @@
+"""Dual coefficients of single texts: right where Θ does not see them, too."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp
+
+import tangentlens as tl
+from tangentlens.learning import by_text
+from tangentlens.learning.integrals import integrals
+from tangentlens.learning.losses import encode
+
+
+@pytest.fixture(params=["by columns", "by texts"])
+def stored(request, monkeypatch):
+    """How the map is stored."""
+    if request.param == "by texts":
+        monkeypatch.setattr(by_text, "MANY", 1)
+        monkeypatch.setattr(by_text, "DENSE", 0)
+    return request.param
+
+
+def few_tokens(texts=300, tokens=25, seed=0):
+    """Many texts of few tokens and random labels: most of the space of the duals is the null space of Θ."""
+    random = np.random.default_rng(seed)
+    ids = [random.integers(0, tokens, random.integers(4, 20)).tolist() for _ in range(texts)]
+    return tl.Tokens.from_ids(ids), random.integers(0, 2, texts)
+
+
+def relative(found, expected):
+    return np.linalg.norm(found - expected) / np.linalg.norm(expected)
+
+
+def of_the_squared_loss(kernel, y, time):
+    """The duals at a time, in the eigenbasis of Θ: they grow without end where it sees nothing."""
+    values, modes = np.linalg.eigh(kernel)
+    seen, n = values > 1e-12 * values[-1], len(y)
+    grown = np.where(seen, -np.expm1(-values * time / n) / np.where(seen, values, 1.0), time / n)
+    return modes @ (grown * (modes.T @ y))
+
+
+@pytest.mark.parametrize("tolerance", [1e-2, 1e-3, 1e-5])
+@pytest.mark.parametrize("time", [1e3, 1e5])
+def test_duals_are_those_of_the_flow_though_the_kernel_does_not_see_most_of_them(stored, tolerance, time):
+    tokens, labels = few_tokens()
+    features = tl.MLP().features(tokens)
+    kernel, targets = features.kernel(), encode(labels, "logistic", texts=300)
+    expected = solve_ivp(lambda _, a: -targets.loss.slope((kernel @ a)[:, None], targets.y)[:, 0] / 300, (0, time),
+                         np.zeros(300), method="LSODA", rtol=1e-9, atol=1e-11).y[:, -1]
+    found = tl.learn(features, labels, time=time, tolerance=tolerance).duals[-1][:, 0]
+    assert relative(found, expected) < max(1e-3 * tolerance / 1e-2, 1e-6)
+
+
+@pytest.mark.parametrize("tolerance", [1e-2, 1e-4])
+def test_late_scores_are_right_though_the_kernel_sees_few_directions(stored, tolerance):
+    tokens, labels = few_tokens(800)
+    features = tl.MLP().features(tokens)
+    kernel, y = features.kernel(), 2.0 * labels - 1
+    for time in (1e5, 1e7, 1e9):
+        found = tl.learn(features, labels, "squared", time=time, record=[], tolerance=tolerance).duals[-1][:, 0]
+        expected = of_the_squared_loss(kernel, y, time)
+        assert relative(kernel @ found, kernel @ expected) < tolerance
+        assert relative(found, expected) < tolerance
+
+
+@pytest.mark.parametrize("tolerance", [1e-2, 1e-3])
+@pytest.mark.parametrize("time", [3e4, 3e6, 1e8])
+def test_equal_texts_of_different_labels_among_real_ones(tolerance, time):
+    """Slow modes, in which duals come to rest, and a null space, in which they grow, at the same time."""
+    texts = tl.movie_reviews().sample(500, seed=1)
+    everything = texts[np.concatenate([np.arange(500), np.arange(100)])]
+    y = np.where(np.array(everything.labels) == texts.classes[-1], 1.0, -1.0)
+    y[500:550] *= -1
+    features = tl.MLP().features(tl.tokenize(everything))
+    kernel = features.kernel()
+    trajectory = tl.learn(features, y, "squared", time=time, tolerance=tolerance)
+    for moment in (-1, -5):
+        expected = of_the_squared_loss(kernel, y, trajectory.steps[moment])
+        found = trajectory.duals[moment][:, 0]
+        assert relative(kernel @ found, kernel @ expected) < tolerance
+        assert relative(found, expected) < 5 * tolerance
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 30])
+def test_integrals_of_decays(count):
+    """To the order of the polynomial that so many times allow."""
+    times = np.concatenate([[0.0], np.geomspace(0.2, 100.0, count)]) if count > 1 else np.array([0.0, 0.2])
+    rates = np.array([0.01, 0.3, 1.0])
+    found = np.array(list(integrals(times, np.exp(-np.outer(times, rates)))))
+    expected = -np.expm1(-np.outer(times, rates)) / rates
+    assert np.all(found[0] == 0.0)
+    if count in (1, 30):
+        np.testing.assert_allclose(found, expected, rtol={1: 0.01, 30: 1e-3}[count])
+    else:
+        assert np.all(np.isfinite(found))
+
+
+def test_integrals_are_exact_for_polynomials_in_the_logarithm():
+    times = np.concatenate([[0.0], np.sort(np.random.default_rng(0).uniform(0.5, 9.0, 12))])
+    u = np.log(times + times[1])
+    found = list(integrals(times, [np.array([1.0, one, one**5]) for one in u]))
+    nodes, weights = np.polynomial.legendre.leggauss(60)
+    for end, value in zip(times, found, strict=True):
+        v = np.log(end * (nodes + 1) / 2 + times[1])
+        np.testing.assert_allclose(value, np.stack([v**0, v, v**5]) @ weights * end / 2, rtol=1e-9, atol=1e-12)
