@@ -17,22 +17,21 @@ from tangentlens.learning.basis import TINY, GrowingBasis, across, times
 from tangentlens.learning.feature_basis import FeatureBasis
 
 Array = NDArray[np.float64]
-HARMLESS = 0.25  # share of the tolerance by which duals may differ from those of the basis, in the norm of Θ
+HARMLESS = 0.1  # share of the tolerance by which duals may differ from those of the basis, in the norm of Θ
 STEPS = 50  # of conjugate gradients, at most
 TOGETHER = 8  # moments that are worked out together
 
 
-def settle(basis: GrowingBasis, path: list[Array], integrals: list[Array], tolerance: float) -> None:
+def settle(basis: GrowingBasis, path: list[Array], integrals: list[Array], tolerance: float) -> float:
     """Writes the dual coefficients at some moments, where the flow has coefficients z (m,) of the basis, over their
-    integrals, (n, c) each.
+    integrals, (n, c) each. Returns by how much, at most, Θ tells them from those of the basis at the end, relative.
     """
     if path:
+        size = max(float(np.linalg.norm(path[-1])), TINY)
         found = [one.reshape(-1, 1) for one in integrals]  # views
-        allowed = HARMLESS * tolerance * float(np.linalg.norm(path[-1]))
-        if isinstance(basis, FeatureBasis):
-            _from_features(basis, path, found, allowed)
-        else:
-            _from_duals(basis, path, found, allowed)
+        how = _from_features if isinstance(basis, FeatureBasis) else _from_duals
+        return how(basis, path, found, HARMLESS * tolerance * size) / size
+    return 0.0
 
 
 def _blocks(path: list[Array], integrals: list[Array], change: Callable[[Array, Array], Array]) -> None:
@@ -44,7 +43,7 @@ def _blocks(path: list[Array], integrals: list[Array], change: Callable[[Array, 
             one[:, 0] = column
 
 
-def _from_duals(basis: GrowingBasis, path: list[Array], integrals: list[Array], allowed: float) -> None:
+def _from_duals(basis: GrowingBasis, path: list[Array], integrals: list[Array], allowed: float) -> float:
     """With V z at hand: if Θ sees too much of the difference at the end, V z and what it does not see of that, in the
     share by which the difference has grown at each moment.
     """
@@ -64,6 +63,7 @@ def _from_duals(basis: GrowingBasis, path: list[Array], integrals: list[Array], 
         return np.asarray(there + unseen * share)
 
     _blocks(path, integrals, completed if unseen is apart else mended)
+    return allowed
 
 
 def _unseen(basis: GrowingBasis, duals: Array, allowed: float) -> Array:
@@ -88,10 +88,11 @@ def _unseen(basis: GrowingBasis, duals: Array, allowed: float) -> Array:
     return np.asarray(left * min(1.0, allowed / np.sqrt(max(size, TINY))))
 
 
-def _from_features(basis: FeatureBasis, path: list[Array], integrals: list[Array], allowed: float) -> None:
+def _from_features(basis: GrowingBasis, path: list[Array], integrals: list[Array], allowed: float) -> float:
     """With W z = Zᵀ a at hand: duals are the integrals less the smallest x with Zᵀ x = Zᵀ a − W z, as far as that is
     found among the directions by which conjugate gradients find it for the end.
     """
+    assert isinstance(basis, FeatureBasis)
     inverse, n, errors = basis.inverse(), len(integrals[-1]), []
 
     def completed(duals: Array, z: Array) -> Array:
@@ -103,11 +104,14 @@ def _from_features(basis: FeatureBasis, path: list[Array], integrals: list[Array
     _blocks(path, integrals, completed)
     error = np.hstack(errors)
     steps, images = _towards(basis, error[:, -1:], allowed)
+    left = error[:, -1]
     if steps:
         share = np.hstack(images).T @ error / np.sum(np.hstack(images)**2, axis=0)[:, None]
         for one, column in zip(integrals, share.T, strict=True):
             for step, length in zip(steps, column.tolist(), strict=True):
                 one -= step * length
+        left = left - np.hstack(images) @ share[:, -1]
+    return float(np.linalg.norm(left))
 
 
 def _towards(basis: FeatureBasis, wanted: Array, allowed: float) -> tuple[list[Array], list[Array]]:

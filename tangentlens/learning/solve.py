@@ -135,13 +135,13 @@ def _flow(recorder: Recorder, time: float | str | None, until_loss: float | None
         solver.rest()
         search.moments.append(math.inf)
     moments, path = np.array(search.moments), [solver.padded(z) for z in solver.passed]
-    if solver.error > tolerance:
-        warnings.warn(f"label scores are known to a relative {solver.error:.2g} only, not {tolerance:g}; "
-                      "choose a smaller time or a larger tolerance", stacklevel=4)
     if until_loss is not None:
         moments, path = _cut(solver, moments, path, search)
     kept = None if chosen is None else {*chosen.tolist(), float(moments[-1]), *search.least()}
     _record(recorder, solver, moments, path, kept)
+    if solver.error > tolerance:
+        warnings.warn(f"label scores are known to a relative {solver.error:.2g} only, not {tolerance:g}; "
+                      "choose a smaller time or a larger tolerance", stacklevel=4)
     return recorder.finish("time", error=solver.error)
 
 
@@ -152,7 +152,8 @@ def _record(recorder: Recorder, solver: GalerkinFlow, moments: Array, path: list
     for place, (duals, f) in zip(wanted, solver.records(moments, path, set(wanted)), strict=True):
         recorder.add(moments[place], duals, f)
     finite = [path[place] for place in wanted if np.isfinite(moments[place])]
-    settle(solver.basis, finite, recorder.duals[1:len(finite) + 1], solver.tolerance)
+    apart = settle(solver.basis, finite, recorder.duals[1:len(finite) + 1], solver.tolerance)
+    solver.error = max(solver.error, apart)
 
 
 def _still(recorder: Recorder, chosen: Array | None, end: float, until_loss: float | None) -> Dynamics:
