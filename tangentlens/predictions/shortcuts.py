@@ -19,7 +19,8 @@ from tangentlens.predictions.trajectory import Trajectory
 Array = NDArray[np.float64]
 Ids = NDArray[np.int64]
 LEAST = 5  # texts that a feature needs
-BLOCK = 2**21  # entries that are worked on at a time
+BLOCK = 2**21  # entries whose effects are worked out at a time …
+TOGETHER = 2**25  # … and whose values are kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,42 +93,59 @@ def margin(decision: Array, chosen: Ids) -> Array:
 
 
 def _pulls(families: list[Family], scores: list[Array], decision: Array, least: int) -> Pulls | None:
+    """Some patterns at a time, so that what all entries add is never there at once."""
     tokens, places = _united([family.patterns for family in families if family.patterns is not None])
-    number = _numbered(_bound(families, places, len(tokens)) >= least)
-    rows, columns, values = _entries(families, scores, [number[place] for place in places])
-    added, present = _summed(rows, columns, values, (len(decision), int(number.max(initial=-1)) + 1))
-    texts = np.diff(present.indptr)
-    if not np.any(texts >= least):
+    bound = _bound(families, places, len(tokens))
+    often, kept = bound >= least, np.zeros(len(tokens), bool)
+    indices, sizes, effects = [], [], []
+    for low, high in blocks(np.cumsum([0, *np.where(often, bound, 0)]), TOGETHER):
+        some = np.zeros(len(tokens), bool)
+        some[low:high] = often[low:high]
+        if not some.any():
+            continue
+        rows, columns, values = _entries(families, scores, [_numbered(some)[place] for place in places])
+        added, present = _summed(rows, columns, values, (len(decision), int(some.sum())))
+        texts = np.diff(present.indptr)
+        enough = texts >= least
+        if not enough.any():
+            continue
+        entry = np.repeat(enough, texts)
+        kept[np.flatnonzero(some)[enough]] = True
+        indices.append(present.indices[entry])
+        sizes.append(texts[enough])
+        effects.append(_effects(indices[-1], sizes[-1], added[entry], decision))
+    if not kept.any():
         return None
-    again = _numbered(texts >= least)
-    entry = np.repeat(texts >= least, texts)
-    text, added = present.indices[entry], added[entry]
-    texts = texts[texts >= least]
-    indptr = np.concatenate([[0], np.cumsum(texts)]).astype(present.indices.dtype)
-    present = sparse.csc_array((np.ones(len(text), np.int8), text, indptr), shape=(len(decision), len(texts)))
-    number[number >= 0] = again[number[number >= 0]]
-    inverse = []
-    for family, place in zip(families, places, strict=True):
-        mine = np.full(len(texts), -1)
-        patterns = number[place[:len(family)]]
-        mine[patterns[patterns >= 0]] = np.flatnonzero(patterns >= 0)
-        inverse.append(mine)
-    effects = _effects(present, added, decision)
-    return Pulls(tokens[number >= 0], present, *effects, tuple(families), tuple(inverse), tuple(scores))
+    indptr = np.concatenate([[0], np.cumsum(np.concatenate(sizes))])
+    text = np.concatenate(indices)
+    present = sparse.csc_array((np.ones(len(text), np.int8), text, indptr.astype(text.dtype)),
+                               shape=(len(decision), int(kept.sum())))
+    columns_of = [_columns_of(family, _numbered(kept)[place], int(kept.sum()))
+                  for family, place in zip(families, places, strict=True)]
+    return Pulls(tokens[kept], present, *(np.concatenate(part) for part in zip(*effects, strict=True)),
+                 tuple(families), tuple(columns_of), tuple(scores))
 
 
-def _effects(present: sparse.csc_array, added: Array, decision: Array) -> tuple[Array, Ids, Array, Ids]:
-    """mean, toward, weight and decided of `Pulls` from what every entry of `present` adds, (entries, c); some patterns
-    at a time.
+def _columns_of(family: Family, numbers: NDArray[np.int32], size: int) -> Ids:
+    """Of `size` patterns the number of each in a family, −1 for none; numbers: those of the family's patterns."""
+    mine = np.full(size, -1)
+    patterns = numbers[:len(family)]
+    mine[patterns[patterns >= 0]] = np.flatnonzero(patterns >= 0)
+    return mine
+
+
+def _effects(texts_with: NDArray[Any], sizes: Ids, added: Array, decision: Array) -> tuple[Array, Ids, Array, Ids]:
+    """mean, toward, weight and decided of `Pulls` for patterns that stand in so many texts each, from these texts one
+    pattern after another and what each adds, (entries, c); some patterns at a time.
     """
-    starts = present.indptr.astype(np.int64)
+    starts = np.concatenate([[0], np.cumsum(sizes)])
     chosen = decision.argmax(axis=1)
     ahead = margin(decision, chosen)
 
     def work(run: tuple[int, int]) -> tuple[Array, Ids, Array, Ids]:
         low, high = run
         entries = slice(int(starts[low]), int(starts[high]))
-        text, texts = present.indices[entries], np.diff(starts[low:high + 1])
+        text, texts = texts_with[entries], sizes[low:high]
         column = np.repeat(np.arange(len(texts)), texts)
         return _of_entries(column, text, by_class(added[entries]), (decision, chosen, ahead), texts)
 

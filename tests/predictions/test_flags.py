@@ -14,6 +14,7 @@ from tangentlens.data.duplicates import near_duplicates
 from tangentlens.data.suspects import Lists, kinds_of
 from tangentlens.errors import DataError, OptionError
 from tangentlens.kernels import Architecture
+from tangentlens.predictions import shortcuts
 from tangentlens.predictions.flags import flags
 from tangentlens.predictions.ground import Ground, purity
 from tangentlens.predictions.shortcuts import Learned, by_class, margin, pulls
@@ -43,6 +44,23 @@ def found(architecture: Architecture, texts: tl.Texts, lists: Lists | None = Non
     tokens = tl.tokenize(texts)
     trajectory = tl.learn(architecture.features(tokens), texts.labels, time=300.0)
     return flags(architecture, trajectory, Ground.of(tokens, texts.labels, lists=lists))
+
+
+@every_sparse
+def test_pulls_of_some_patterns_at_a_time_are_those_of_all(architecture: Architecture, monkeypatch: pytest.MonkeyPatch
+                                                           ) -> None:
+    tokens, labels = random_texts(30, size=6, lengths=(3, 9))
+    learned = Learned.at(tl.learn(architecture.features(tokens), labels, time=20.0))
+    whole = pulls(learned, least=5)
+    monkeypatch.setattr(shortcuts, "TOGETHER", 40)
+    parts = pulls(learned, least=5)
+    assert len(parts) == len(whole)
+    for one, other in zip(parts, whole, strict=True):
+        assert (one.present != other.present).nnz == 0
+        for name in ("tokens", "mean", "toward", "weight", "decided"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+        for mine, theirs in zip(one.columns, other.columns, strict=True):
+            np.testing.assert_array_equal(mine, theirs)
 
 
 @every_sparse
