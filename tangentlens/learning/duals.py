@@ -18,7 +18,7 @@ from tangentlens.learning.feature_basis import FeatureBasis
 
 Array = NDArray[np.float64]
 HARMLESS = 0.1  # share of the tolerance by which duals may differ from those of the basis, in the norm of Θ
-STEPS = 50  # of conjugate gradients, at most
+STEPS = 50  # of conjugate gradients, at most, or as many as the basis has vectors
 TOGETHER = 8  # moments that are worked out together
 
 
@@ -77,7 +77,7 @@ def _unseen(basis: GrowingBasis, duals: Array, allowed: float) -> Array:
 
     left, gap = duals, seen(duals)
     step, size = gap, float(np.sum(left * gap))
-    for _ in range(STEPS):
+    for _ in range(max(STEPS, len(basis))):
         if size <= allowed**2:
             return left
         image, squared = seen(step), float(np.sum(gap**2))
@@ -121,7 +121,7 @@ def _towards(basis: FeatureBasis, wanted: Array, allowed: float) -> tuple[list[A
     steps: list[Array] = []
     images: list[Array] = []
     left, before, n = wanted, 1.0, basis.shape[0] * basis.shape[1]
-    while np.linalg.norm(left) > allowed and len(steps) < STEPS:
+    while np.linalg.norm(left) > allowed and len(steps) < max(STEPS, len(basis)):
         gap = basis.shown(left)[:n]
         squared = float(np.sum(gap**2))
         if not squared:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 POINTS = 6  # stops that the polynomial of a span goes through
+NEAR = 1e-3  # difference of logarithms below which two times are too near for one polynomial
 NODES = 12  # of Gauss and Legendre's rule, by which polynomials are integrated
 
 
@@ -25,8 +26,8 @@ def integrals(times: Array, values: Iterable[Array]) -> Iterator[Array]:
     """
     held: list[Array] = []
     coming, first, total = iter(values), 0, np.zeros(())
-    for low, weights in [(0, np.zeros(1)), *_spans(times)]:
-        while first + len(held) < low + len(weights):
+    for place, (low, weights) in enumerate([(0, np.zeros(1)), *_spans(times)]):
+        while first + len(held) < max(low + len(weights), place + 1):
             held.append(next(coming))
         del held[:low - first]
         first = low
@@ -35,14 +36,23 @@ def integrals(times: Array, values: Iterable[Array]) -> Iterator[Array]:
 
 
 def _spans(times: Array) -> Iterator[tuple[int, Array]]:
-    """For every span between two times the first of the times that its polynomial goes through, and their weights."""
-    u, count = np.log(times + (times[1] if len(times) > 1 else 1.0)), min(POINTS, len(times))
+    """For every span between two times the first of the times that its polynomial goes through, and their weights: 0
+    for times that are too near to another.
+    """
+    u = np.log(times + (times[1] if len(times) > 1 else 1.0))
+    apart = [0]
+    for place in range(1, len(u)):
+        if u[place] - u[apart[-1]] > NEAR:
+            apart.append(place)
+    count, at = min(POINTS, len(apart)), np.array(apart)
     nodes, shares = np.polynomial.legendre.leggauss(NODES)
     for place in range(1, len(times)):
-        low = min(max(0, place - count // 2), len(times) - count)
-        knots, half = u[low:low + count], (u[place] - u[place - 1]) / 2
-        at = u[place - 1] + half * (nodes + 1)
-        others = [np.delete(knots, one) for one in range(count)]
-        basis = np.array([np.prod((at[:, None] - rest) / (knots[one] - rest), axis=1) for one, rest in
-                          enumerate(others)])
-        yield low, basis @ (shares * np.exp(at)) * half
+        low = min(max(0, int(np.searchsorted(at, place)) - count // 2), len(at) - count)
+        used, half = at[low:low + count], (u[place] - u[place - 1]) / 2
+        knots, within = u[used], u[place - 1] + half * (nodes + 1)
+        weights = np.zeros(used[-1] - used[0] + 1)
+        for one, knot in enumerate(knots):
+            rest = np.delete(knots, one)
+            basis = np.prod((within[:, None] - rest) / (knot - rest), axis=1)
+            weights[used[one] - used[0]] = basis @ (shares * np.exp(within)) * half
+        yield int(used[0]), weights

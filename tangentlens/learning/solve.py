@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tangentlens.data.threads import parallel, single_threaded_blas
-from tangentlens.errors import OptionError
+from tangentlens.errors import DataError, OptionError
 from tangentlens.features.family import Features
 from tangentlens.learning.duals import settle
 from tangentlens.learning.dynamics import Dynamics, Recorder
@@ -135,14 +135,18 @@ def _flow(recorder: Recorder, time: float | str | None, until_loss: float | None
         solver.rest()
         search.moments.append(math.inf)
     moments, path = np.array(search.moments), [solver.padded(z) for z in solver.passed]
+    _warn_of(solver.error, tolerance)
     if until_loss is not None:
         moments, path = _cut(solver, moments, path, search)
     kept = None if chosen is None else {*chosen.tolist(), float(moments[-1]), *search.least()}
     _record(recorder, solver, moments, path, kept)
-    if solver.error > tolerance:
-        warnings.warn(f"label scores are known to a relative {solver.error:.2g} only, not {tolerance:g}; "
-                      "choose a smaller time or a larger tolerance", stacklevel=4)
     return recorder.finish("time", error=solver.error)
+
+
+def _warn_of(error: float, tolerance: float) -> None:
+    if error > tolerance:
+        warnings.warn(f"label scores are known to a relative {error:.2g} only, not {tolerance:g}; "
+                      "choose a smaller time or a larger tolerance", stacklevel=5)
 
 
 def _record(recorder: Recorder, solver: GalerkinFlow, moments: Array, path: list[Array], kept: set[float] | None
@@ -153,14 +157,16 @@ def _record(recorder: Recorder, solver: GalerkinFlow, moments: Array, path: list
         recorder.add(moments[place], duals, f)
     finite = [path[place] for place in wanted if np.isfinite(moments[place])]
     apart = settle(solver.basis, finite, recorder.duals[1:len(finite) + 1], solver.tolerance)
-    solver.error = max(solver.error, apart)
+    if apart > solver.error:
+        solver.error = apart
+        _warn_of(apart, solver.tolerance)
 
 
 def _still(recorder: Recorder, chosen: Array | None, end: float, until_loss: float | None) -> Dynamics:
     """The records of a flow in which no text holds a feature, so that nothing moves."""
     if until_loss is not None:
-        raise OptionError(f"nothing can be learned from these texts: the training loss stays at "
-                          f"{recorder.rows[0][0]:.4g} and does not fall to {until_loss:g}; look at texts and labels")
+        raise DataError(f"nothing can be learned from these {len(recorder.targets.y)} texts: nothing in them tells the "
+                        f"labels apart, and the training loss stays at {recorder.rows[0][0]:.4g}; give more texts")
     moments = np.union1d([] if chosen is None else chosen, [end] if np.isfinite(end) else [])
     for moment in moments[moments > 0]:
         recorder.add(moment, recorder.duals[0], np.zeros((recorder.product.rows, recorder.targets.y.shape[1])))

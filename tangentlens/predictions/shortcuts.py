@@ -120,10 +120,10 @@ def _pulls(families: list[Family], scores: list[Array], decision: Array, least: 
     text = np.concatenate(indices)
     present = sparse.csc_array((np.ones(len(text), np.int8), text, indptr.astype(text.dtype)),
                                shape=(len(decision), int(kept.sum())))
-    columns_of = [_columns_of(family, _numbered(kept)[place], int(kept.sum()))
-                  for family, place in zip(families, places, strict=True)]
-    return Pulls(tokens[kept], present, *(np.concatenate(part) for part in zip(*effects, strict=True)),
-                 tuple(families), tuple(columns_of), tuple(scores))
+    columns_of = tuple(_columns_of(family, _numbered(kept)[place], int(kept.sum()))
+                       for family, place in zip(families, places, strict=True))
+    mean, toward, weight, decided = (np.concatenate(part) for part in zip(*effects, strict=True))
+    return Pulls(tokens[kept], present, mean, toward, weight, decided, tuple(families), columns_of, tuple(scores))
 
 
 def _columns_of(family: Family, numbers: NDArray[np.int32], size: int) -> Ids:

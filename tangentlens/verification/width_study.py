@@ -84,7 +84,7 @@ def rate_of(features: Features, labels: Any, loss: str | None, steps: int, fall:
         time = float(learn(features, labels, loss, until_loss=until).steps[-1])
     except OptionError:  # the loss never falls so far
         time = np.inf
-    if time == 0 or not np.isfinite(min(most, time)):
+    if not np.isfinite(min(most, time)):
         raise DataError(f"nothing can be learned from these {len(features)} texts: nothing in them tells the labels "
                         "apart; give more texts")
     return min(most, time / steps)

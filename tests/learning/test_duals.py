@@ -96,6 +96,13 @@ def test_integrals_of_decays(count):
         assert np.all(np.isfinite(found))
 
 
+def test_times_that_are_nearly_equal_do_no_harm():
+    times = np.concatenate([[0.0], np.geomspace(0.2, 100.0, 30)])
+    near = np.sort(np.concatenate([times, times[1:] * (1 + 1e-16), times[1:] * (1 + 3e-16), times[5:] * (1 - 1e-9)]))
+    found = np.array(list(integrals(near, np.exp(-near))))
+    np.testing.assert_allclose(found, -np.expm1(-near), rtol=2e-3)
+
+
 def test_integrals_are_exact_for_polynomials_in_the_logarithm():
     times = np.concatenate([[0.0], np.sort(np.random.default_rng(0).uniform(0.5, 9.0, 12))])
     u = np.log(times + times[1])
