@@ -183,7 +183,7 @@ def test_it_is_the_audit_and_more(negated, negations):
     assert negated.table.equals(audit.table)
     for answer, plan in zip(negated.content.compared, audit.content.architectures, strict=True):
         best = plan.curves.filter(pl.col("time") == plan.best_time)["validation_accuracy"][0]
-        # the curve is that of the basis, decisions are those of the duals: a text on the edge may differ at this tolerance
+        # the curve is that of the basis, decisions are those of the duals: a text on the edge may differ
         assert answer.accuracy["accuracy"][0] == pytest.approx(best, abs=0.0051)
         assert answer.leads["other"].to_list() == [one.name for one in audit.content.architectures
                                                    if one.name != plan.name]
