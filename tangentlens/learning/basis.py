@@ -20,6 +20,7 @@ ROUNDING = 1e-13  # an image of a smaller share of the largest is rounding
 ROUNDED = 1e-10  # share of the largest eigenvalue below which Fᵀ F is too much of rounding to be inverted
 ROUNDED_IN_32_BITS = 1e-5
 BLOCK = 2**20  # bytes of a matrix of 32 bits that are worked on at a time
+TOGETHER = 8  # points of a path that are worked out together
 ROOM = 16  # vectors that there is room for when an array of them is made
 SHARED = 2**19  # entries of a tall matrix above which processors share its rows
 TINY = float(np.finfo(np.float64).tiny)

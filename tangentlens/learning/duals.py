@@ -13,13 +13,12 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from tangentlens.learning.basis import TINY, GrowingBasis, across, times
+from tangentlens.learning.basis import TINY, TOGETHER, GrowingBasis, across, times
 from tangentlens.learning.feature_basis import FeatureBasis
 
 Array = NDArray[np.float64]
 HARMLESS = 0.1  # share of the tolerance by which duals may differ from those of the basis, in the norm of Θ
 STEPS = 50  # of conjugate gradients, at most, or as many as the basis has vectors
-TOGETHER = 8  # moments that are worked out together
 
 
 def settle(basis: GrowingBasis, path: list[Array], integrals: list[Array], tolerance: float) -> float:
@@ -76,15 +75,15 @@ def _unseen(basis: GrowingBasis, duals: Array, allowed: float) -> Array:
         return (basis.product @ vector.reshape(n, c))[:n].reshape(-1, 1)
 
     left, gap = duals, seen(duals)
-    step, size = gap, float(np.sum(left * gap))
+    step, size, squared = gap, float(np.sum(left * gap)), float(np.sum(gap**2))
     for _ in range(max(STEPS, len(basis))):
         if size <= allowed**2:
             return left
-        image, squared = seen(step), float(np.sum(gap**2))
+        image, before = seen(step), squared
         length = squared / max(float(np.sum(step * image)), TINY)
         left, gap = left - length * step, gap - length * image
-        size = float(np.sum(left * gap))
-        step = gap + step * (float(np.sum(gap**2)) / max(squared, TINY))
+        size, squared = float(np.sum(left * gap)), float(np.sum(gap**2))
+        step = gap + step * (squared / max(before, TINY))
     return np.asarray(left * min(1.0, allowed / np.sqrt(max(size, TINY))))
 
 
@@ -106,11 +105,12 @@ def _from_features(basis: GrowingBasis, path: list[Array], integrals: list[Array
     steps, images = _towards(basis, error[:, -1:], allowed)
     left = error[:, -1]
     if steps:
-        share = np.hstack(images).T @ error / np.sum(np.hstack(images)**2, axis=0)[:, None]
+        seen = np.hstack(images)
+        share = seen.T @ error / np.sum(seen**2, axis=0)[:, None]
         for one, column in zip(integrals, share.T, strict=True):
             for step, length in zip(steps, column.tolist(), strict=True):
                 one -= step * length
-        left = left - np.hstack(images) @ share[:, -1]
+        left = left - seen @ share[:, -1]
     return float(np.linalg.norm(left))
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tangentlens.data.threads import parallel
-from tangentlens.learning.basis import TINY, GrowingBasis, across, runs_of, times
+from tangentlens.learning.basis import TINY, TOGETHER, GrowingBasis, across, runs_of, times
 from tangentlens.learning.feature_basis import FeatureBasis
 from tangentlens.learning.integrals import integrals
 from tangentlens.learning.losses import Targets
@@ -41,7 +41,6 @@ ROUNDING = 1e-13  # … or less than this
 NARROW = 5e-3  # tolerance from which on the projected flow is worked out in 32 bits …
 LARGE = 2**20  # … if it has so many outputs
 MOST = 600  # basis vectors
-TOGETHER = 8  # points of a path that are worked out together
 
 
 @dataclass
@@ -49,7 +48,7 @@ class GalerkinFlow:
     """The state of a gradient flow: time t, a basis of m vectors, coefficients z (m,).
 
     `error` estimates the relative error at the end, in the norm of Θ (that of the label scores); see `advance`.
-    Where the map is stored by texts, the basis is one of features.
+    Where the map is stored by texts, the basis is one of features, unless the flow goes on to rest.
     """
 
     product: KernelProduct
@@ -69,7 +68,7 @@ class GalerkinFlow:
         shape, narrow = self.targets.y.shape, self.tolerance >= NARROW
         self.basis = GrowingBasis(self.product, shape) if self.resting or not self.product.runs else FeatureBasis(
             self.product, shape, np.float32 if narrow else np.float64)
-        slope = self._slope(np.zeros(shape))[:, None]
+        slope = self._whole.slope(np.zeros(shape))[:, None]
         self.steepest = self.basis.left_out(slope.copy())[1]
         self._follow(self.basis.grow(slope), START)
         self.z = np.zeros(len(self.basis))
@@ -82,6 +81,11 @@ class GalerkinFlow:
         elif outputs.size >= LARGE:
             outputs = self.basis.fitted_in_32_bits()
         return ReducedFlow(outputs, self.targets)
+
+    @property
+    def _whole(self) -> ReducedFlow:
+        """The projected flow on the training texts, of the outputs as the basis keeps them."""
+        return ReducedFlow(self.basis.fitted, self.targets)
 
     @cached_property
     def fastest(self) -> float:
@@ -129,7 +133,7 @@ class GalerkinFlow:
         """
         end, changes, self.error = self.reduced().rest(), [], np.inf
         while len(self.basis) < MOST:
-            known, flow = self.basis.null.shape[1], ReducedFlow(self.basis.fitted, self.targets)
+            known, flow = self.basis.null.shape[1], self._whole
             slope = self.basis.without_null(flow.slope(flow.f(end))[:, None])
             if float(np.linalg.norm(slope)) <= max(SPARED * self.tolerance, ROUNDING) * self.steepest:
                 self.error = 0.0
@@ -159,14 +163,14 @@ class GalerkinFlow:
         the duals are finite −∫ ∂ℓ/∂f / n dt, to be settled (`settle`), at rest V z.
         """
         n, shape, known = len(self.targets.y), self.targets.y.shape, int(np.count_nonzero(np.isfinite(moments)))
-        outputs: dict[int, Array] = {}
+        flow, outputs = self._whole, dict[int, Array]()
 
         def slopes() -> Iterator[Array]:
-            yield -self._slope(np.zeros(shape))
+            yield -flow.slope(np.zeros(shape))
             for place, f in enumerate(self.outputs(path[:known])):
                 if place in wanted:
                     outputs[place] = f
-                yield -self._slope(f[:n])
+                yield -flow.slope(f[:n])
 
         for place, duals in enumerate(integrals(np.concatenate([[0.0], moments[:known]]), slopes()), start=-1):
             if place in wanted:
@@ -234,15 +238,11 @@ class GalerkinFlow:
             added = self.basis.grow(np.asarray(self.basis.fitted[:, -added:], np.float64))
         return len(self.basis) > before
 
-    def _slope(self, f: Array) -> Array:
-        """∂ℓ/∂f / n at outputs f (n, c); shape (n c,)."""
-        return self.targets.loss.slope(f, self.targets.y).ravel() / len(self.targets.y)
-
     def _slopes(self, path: list[Array], weight: Array) -> Array:
         """The slopes at some points times their weights, (n c, points). Of the basis as it is: what it leaves out is
         smaller than what a copy in 32 bits rounds.
         """
-        flow, points = ReducedFlow(self.basis.fitted, self.targets), np.stack(path, axis=1)
+        flow, points = self._whole, np.stack(path, axis=1)
         n, c = self.targets.y.shape
         slopes = times(flow.outputs, points)
 

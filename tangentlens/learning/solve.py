@@ -143,10 +143,11 @@ def _flow(recorder: Recorder, time: float | str | None, until_loss: float | None
     return recorder.finish("time", error=solver.error)
 
 
-def _warn_of(error: float, tolerance: float) -> None:
+def _warn_of(error: float, tolerance: float, *, inside: int = 0) -> None:
+    """Warns the caller of `learn`; inside: calls between `_flow` and this one."""
     if error > tolerance:
         warnings.warn(f"label scores are known to a relative {error:.2g} only, not {tolerance:g}; "
-                      "choose a smaller time or a larger tolerance", stacklevel=5)
+                      "choose a smaller time or a larger tolerance", stacklevel=5 + inside)
 
 
 def _record(recorder: Recorder, solver: GalerkinFlow, moments: Array, path: list[Array], kept: set[float] | None
@@ -159,7 +160,7 @@ def _record(recorder: Recorder, solver: GalerkinFlow, moments: Array, path: list
     apart = settle(solver.basis, finite, recorder.duals[1:len(finite) + 1], solver.tolerance)
     if apart > solver.error:
         solver.error = apart
-        _warn_of(apart, solver.tolerance)
+        _warn_of(apart, solver.tolerance, inside=1)
 
 
 def _still(recorder: Recorder, chosen: Array | None, end: float, until_loss: float | None) -> Dynamics:

@@ -120,18 +120,17 @@ def _pulls(families: list[Family], scores: list[Array], decision: Array, least: 
     text = np.concatenate(indices)
     present = sparse.csc_array((np.ones(len(text), np.int8), text, indptr.astype(text.dtype)),
                                shape=(len(decision), int(kept.sum())))
-    columns_of = tuple(_columns_of(family, _numbered(kept)[place], int(kept.sum()))
-                       for family, place in zip(families, places, strict=True))
+    number = _numbered(kept)
+    inverse = tuple(_inverse(number[place], int(kept.sum())) for place in places)
     mean, toward, weight, decided = (np.concatenate(part) for part in zip(*effects, strict=True))
-    return Pulls(tokens[kept], present, mean, toward, weight, decided, tuple(families), columns_of, tuple(scores))
+    return Pulls(tokens[kept], present, mean, toward, weight, decided, tuple(families), inverse, tuple(scores))
 
 
-def _columns_of(family: Family, numbers: NDArray[np.int32], size: int) -> Ids:
-    """Of `size` patterns the number of each in a family, −1 for none; numbers: those of the family's patterns."""
-    mine = np.full(size, -1)
-    patterns = numbers[:len(family)]
-    mine[patterns[patterns >= 0]] = np.flatnonzero(patterns >= 0)
-    return mine
+def _inverse(numbers: NDArray[np.int32], size: int) -> Ids:
+    """Where each of 0 … size − 1 stands among some numbers, −1 for nowhere."""
+    places = np.full(size, -1)
+    places[numbers[numbers >= 0]] = np.flatnonzero(numbers >= 0)
+    return places
 
 
 def _effects(texts_with: NDArray[Any], sizes: Ids, added: Array, decision: Array) -> tuple[Array, Ids, Array, Ids]:
