@@ -48,7 +48,7 @@ def test_learning_refuses_by_name(labels, options, error, words):
         tl.learn(FEATURES, labels, **options)
 
 
-@pytest.mark.parametrize("tolerance", [0, -1.0, float("nan"), 1.0])
+@pytest.mark.parametrize("tolerance", [0, -1.0, float("nan"), 1.0, 1e-13])
 def test_an_impossible_tolerance_is_refused(tolerance):
     with pytest.raises(OptionError, match="tolerance"):
         tl.learn(FEATURES, LABELS, time=5.0, tolerance=tolerance)
