@@ -79,6 +79,18 @@ def spread(runs: Sequence[sparse.csr_array], weights: Array) -> Array:
     return np.concatenate(parallel(lambda run: run @ weights, runs))
 
 
+def squares(runs: Sequence[sparse.csr_array]) -> Array:
+    """Σ z² of every feature, (features,)."""
+    def work(run: sparse.csr_array) -> Array:
+        total = np.zeros(run.shape[1])
+        for low in range(0, run.nnz, BLOCK):
+            part = slice(low, low + BLOCK)
+            total += np.bincount(run.indices[part], weights=run.data[part] ** 2, minlength=len(total))
+        return total
+
+    return np.asarray(np.add.reduce(parallel(work, runs)))
+
+
 def _head(run: sparse.csr_array, rows: int) -> sparse.csr_array:
     """The first rows, on the same memory."""
     if rows == run.shape[0]:

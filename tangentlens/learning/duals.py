@@ -18,6 +18,7 @@ from tangentlens.learning.feature_basis import FeatureBasis
 
 Array = NDArray[np.float64]
 HARMLESS = 0.1  # share of the tolerance by which duals may differ from those of the basis, in the norm of Θ
+TILT = 0.75  # power of the squares of a feature by which it is weighted less: more would favour rare ones too much
 STEPS = 50  # of conjugate gradients, at most, or as many as the basis has vectors
 
 
@@ -103,32 +104,37 @@ def _from_features(basis: GrowingBasis, path: list[Array], integrals: list[Array
     _blocks(path, integrals, completed)
     error = np.hstack(errors)
     steps, images = _towards(basis, error[:, -1:], allowed)
-    left = error[:, -1]
     if steps:
-        seen = np.hstack(images)
-        share = seen.T @ error / np.sum(seen**2, axis=0)[:, None]
+        share = np.linalg.lstsq(images, error, rcond=None)[0]
         for one, column in zip(integrals, share.T, strict=True):
             for step, length in zip(steps, column.tolist(), strict=True):
                 one -= step * length
-        left = left - seen @ share[:, -1]
-    return float(np.linalg.norm(left))
+        error[:, -1] -= images @ share[:, -1]
+    return float(np.linalg.norm(error[:, -1]))
 
 
-def _towards(basis: FeatureBasis, wanted: Array, allowed: float) -> tuple[list[Array], list[Array]]:
-    """Steps x (n c, 1) of conjugate gradients to Zᵀ x = wanted, and their orthogonal images Zᵀ x; as many as bring it
-    nearer than `allowed`.
+def _towards(basis: FeatureBasis, wanted: Array, allowed: float) -> tuple[list[Array], Array]:
+    """Steps x (n c, 1) of conjugate gradients to Zᵀ x = wanted, (k c, 1), and their images Zᵀ x, (k c, steps): as many
+    as are needed for a combination of images that is nearer than `allowed`. Features are weighted by how rare they are,
+    or hundreds of steps would go to frequent ones before the rare ones come right.
     """
     steps: list[Array] = []
-    images: list[Array] = []
-    left, before, n = wanted, 1.0, basis.shape[0] * basis.shape[1]
-    while np.linalg.norm(left) > allowed and len(steps) < max(STEPS, len(basis)):
-        gap = basis.shown(left)[:n]
+    images, directions = np.empty((2, len(wanted), 0))
+    weight = np.maximum(basis.squares(), TINY)[:, None] ** -TILT
+    left, rest, before, n = wanted, wanted, 1.0, basis.shape[0] * basis.shape[1]
+    while np.linalg.norm(rest) > allowed and len(steps) < max(STEPS, len(basis)):
+        gap = basis.shown(weight * left)[:n]
         squared = float(np.sum(gap**2))
         if not squared:
             break
         step = gap if not steps else gap + steps[-1] * (squared / before)
         image, before = basis.seen(step), squared
-        left = left - image * (float(np.sum(image * left)) / float(np.sum(image**2)))
+        left = left - image * (float(np.sum(weight * image * left)) / float(np.sum(weight * image**2)))
         steps.append(step)
-        images.append(image)
+        images = np.hstack([images, image])
+        new = image
+        for _ in range(2):
+            new = new - directions @ (directions.T @ new)
+        new = new / max(float(np.linalg.norm(new)), TINY)
+        directions, rest = np.hstack([directions, new]), rest - new * float(np.sum(new * rest))
     return steps, images

@@ -44,6 +44,10 @@ class FeatureBasis(GrowingBasis):
         c, p = self.shape[1], weights.shape[1]
         return self.product.spread(weights.reshape(-1, c * p)).reshape(-1, p)
 
+    def squares(self) -> Array:
+        """Σ z² of every feature, (k c,)."""
+        return np.repeat(self.product.squares(), self.shape[1])
+
     def left_out(self, duals: Array) -> tuple[Array, float, float]:
         """What the basis leaves out of Zᵀ a for duals (n c, p), (k c, p); the largest norm of Zᵀ a, and the norm below
         which the first is rounding: where there are more texts than features, Θ sees little of most duals.

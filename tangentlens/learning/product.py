@@ -103,6 +103,10 @@ class KernelProduct:
         f[self.alone] += np.sqrt(self.own[self.alone])[:, None] * weights[shared:]
         return f
 
+    def squares(self) -> Array:
+        """Σ z² of every feature, (columns,), where Z is stored by texts."""
+        return np.concatenate([by_text.squares(self.runs), self.own[self.alone]])
+
     def _shared(self, vectors: Array) -> Array:
         """Z Zᵀ v for v of shape (n + n',) or (n + n', c)."""
         if self.runs:
