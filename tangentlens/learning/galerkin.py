@@ -20,7 +20,7 @@ from tangentlens.learning.feature_basis import FeatureBasis
 from tangentlens.learning.integrals import integrals
 from tangentlens.learning.losses import Targets
 from tangentlens.learning.product import KernelProduct
-from tangentlens.learning.reduced import ReducedFlow, Start
+from tangentlens.learning.reduced import Met, ReducedFlow, Start
 
 Array = NDArray[np.float64]
 Needed = Callable[[Array, list[Array]], int | None]
@@ -105,10 +105,10 @@ class GalerkinFlow:
         needed: says of stops and coefficients there how many of them a search needs if it ends there, else None; the
         flow then goes no further than those.
         """
-        ended, flow = False, self.reduced(self.tolerance)
+        ended, flow, met = False, self.reduced(self.tolerance), Met()
         start = flow.begin(self.padded(self.z))
         while True:
-            path = list(flow.path(self.padded(self.z), self.t, stops, self.tolerance / STEPPING, start))
+            path = list(flow.path(self.padded(self.z), self.t, stops, self.tolerance / STEPPING, start, met))
             push = self._enrich(path, np.concatenate([[self.t], stops]))
             if push is not None:
                 flow = self.reduced(self.tolerance)

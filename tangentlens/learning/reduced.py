@@ -16,6 +16,7 @@ from tangentlens.learning.losses import Targets
 Array = NDArray[np.float64]
 FIRST = 0.15  # first step, as a share of the whole way
 KEPT = 3  # steps for which a Jacobian serves while the error stays far below what is allowed
+NEAR = 0.1  # share of the time since a path began by which another may be off for its Jacobian to serve
 SHARED = 2**20  # entries of F above which work on it is shared between processors
 BLOCK = 2**20  # bytes of F that one thread works on at a time: they stay in its cache
 SERIES = np.array([[1 / factorial(j + k) for j in range(18)] for k in (1, 3, 4)])  # of φ_1, φ_3 and φ_4
@@ -103,6 +104,8 @@ class ReducedFlow:
         if before is None:
             f, rate = self.at(z)
             return Start(f, rate, self.gram(f))
+        if len(before.rate) == len(z):
+            return before
         n, c = self.targets.y.shape
         known, f, loss = len(before.rate), before.f, self.targets.loss
         outputs, y = self.outputs.reshape(n, c, -1), self.targets.y
@@ -120,13 +123,14 @@ class ReducedFlow:
         columns, rate = both[:, :-1], np.concatenate([before.rate, -both[known:, -1]])
         return Start(f, rate, np.block([[before.gram, columns[:known]], [columns[:known].T, columns[known:]]]))
 
-    def path(self, z: Array, t: float, stops: Array, tolerance: float, start: Start | None = None) -> Iterator[Array]:
+    def path(self, z: Array, t: float, stops: Array, tolerance: float, start: Start | None = None,
+             met: Met | None = None) -> Iterator[Array]:
         """The flow from z at time t: yields z at every stop (ascending, from t on), the last of them reached exactly.
 
         tolerance: of every step, relative, for the difference to the embedded method of order three. What is yielded
         errs by a small part of that. The squared loss has a linear flow, exact without steps; its last stop may be
         infinite, since it comes to rest.
-        start: `begin(z)`, where that is known.
+        start: `begin(z)`, where that is known; met: Jacobians of an earlier path, to which those of this one are added.
         """
         ends = stops[np.isfinite(stops)]
         waiting = int(np.searchsorted(ends, t, side="right"))
@@ -134,13 +138,13 @@ class ReducedFlow:
         if waiting < len(ends):
             start = start or self.begin(z)
             yield from (start.linear(z, ends[waiting:] - t) if self.targets.loss.linear else
-                        self._steps(z, t, ends[waiting:], tolerance, start))
+                        self._steps(z, t, ends[waiting:], tolerance, start, met or Met()))
         if len(ends) < len(stops):
             yield self.rest()
 
-    def _steps(self, z: Array, t: float, stops: Array, tolerance: float, start: Start) -> Iterator[Array]:
+    def _steps(self, z: Array, t: float, stops: Array, tolerance: float, start: Start, met: Met) -> Iterator[Array]:
         """The flow through finite stops; steps are as long as the tolerance allows, whatever stops lie within."""
-        end, f, rate = float(stops[-1]), start.f, start.rate
+        begun, end, f, rate = t, float(stops[-1]), start.f, start.rate
         modes, age, step, place = start.modes, 0, FIRST * (end - t), 0
         while t < end:
             new = z
@@ -153,7 +157,7 @@ class ReducedFlow:
                 if excess <= 1:
                     break
                 if age:  # an old Jacobian may be to blame
-                    modes, age = self.modes(f), 0
+                    modes, age = met.noted(t - begun, Start(f, rate, self.gram(f))).modes, 0
                     continue
                 step = taken * max(0.2, 0.9 * excess**-0.25)
             within = stops[place:-1][stops[place:-1] <= t + taken]
@@ -166,7 +170,9 @@ class ReducedFlow:
             if t < end:
                 f, rate = self.at(z)
                 if age >= KEPT:
-                    modes, age = self.modes(f), 0
+                    before = met.near(t - begun)
+                    now = Start(f, rate, self.gram(f)) if before is None else self.begin(z, before)
+                    modes, age = met.noted(t - begun, now).modes, int(before is not None)
         yield z
 
     def rest(self) -> Array:
@@ -221,6 +227,26 @@ class Start:
             now = np.exp(x) * now + np.divide(np.expm1(x), x, out=np.ones_like(x), where=x < 0) * pushed[:, span]
             changed[:, span] = now
         return np.asarray(vectors @ changed)
+
+
+class Met:
+    """Where Jacobians were worked out on a path from some point, by the time since: they serve again on the next path
+    from there, which goes through nearly the same points in more vectors.
+    """
+
+    def __init__(self) -> None:
+        self.starts: dict[float, Start] = {}
+
+    def near(self, since: float) -> Start | None:
+        """The one that was worked out nearest to a time, if any was near enough."""
+        place = min(self.starts, key=lambda other: abs(other - since), default=np.inf)
+        return self.starts[place] if abs(place - since) <= NEAR * since else None
+
+    def noted(self, since: float, start: Start) -> Start:
+        """Takes the place of those that are near."""
+        self.starts = {place: one for place, one in self.starts.items() if abs(place - since) > NEAR * since}
+        self.starts[since] = start
+        return start
 
 
 def _modes(gram: Array) -> tuple[Array, Array]:
