@@ -10,6 +10,7 @@ import platform
 import time as clock
 import warnings
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -122,11 +123,12 @@ def audited(texts: Texts, chosen: tuple[Architecture, ...], *, progress: Progres
     say("tokenising")
     material = _material(texts, options)
     say(check_audit(material.tokens, chosen, options.memory))
-    ground = Ground.of(material.tokens, material.train.labels, lists=lists, sources=material.train.sources,
-                       lowercased=options.lowercase)
     few = len(material.tokens.ids) <= SIDE_BY_SIDE
-    found, heard = side_by_side([_Job(architecture, material, ground, options) for architecture in chosen], say,
-                                most=2 if few else 1)
+    with ThreadPoolExecutor(1) as aside:  # nobody needs it before the flags
+        ground = aside.submit(Ground.of, material.tokens, material.train.labels, lists=lists,
+                              sources=material.train.sources, lowercased=options.lowercase)
+        found, heard = side_by_side([_Job(architecture, material, ground, options) for architecture in chosen], say,
+                                    most=2 if few else 1)
     for line in heard:
         warnings.warn(line, stacklevel=3)
     trajectories, answers, tables, flagged_by = zip(*found, strict=True)
@@ -175,7 +177,7 @@ class _Job:
 
     architecture: Architecture
     material: Material
-    ground: Ground
+    ground: Future[Ground]
     options: Settings
 
     @property
@@ -198,7 +200,7 @@ class _Job:
         found: Strongest = strongest(trajectory, step=trajectory.best)
         scores = named(found.scores, self.architecture)
         say("looking for shortcuts")
-        flagged = flags(self.architecture, trajectory, self.ground, step=trajectory.best)
+        flagged = flags(self.architecture, trajectory, self.ground.result(), step=trajectory.best)
         answered = answer(self.architecture, trajectory, found, seconds=clock.perf_counter() - started,
                           spectrum=spectrum)
         return trajectory, answered, scores, flagged
