@@ -93,30 +93,40 @@ def _from_features(basis: GrowingBasis, path: list[Array], integrals: list[Array
     found among the directions by which conjugate gradients find it for the end.
     """
     assert isinstance(basis, FeatureBasis)
-    inverse, n, errors = basis.inverse(), len(integrals[-1]), []
+    inverse = basis.inverse()
 
     def completed(duals: Array, z: Array) -> Array:
-        missing = inverse @ (z - across(basis.features, basis.seen(duals)))
-        duals = duals + basis.shown(basis.features @ missing)[:n]
-        errors.append(basis.seen(duals) - basis.features @ z)
-        return duals
+        return duals + times(basis.fitted, inverse @ (z - across(basis.features, basis.seen(duals))))
 
     _blocks(path, integrals, completed)
-    error = np.hstack(errors)
-    steps, images = _towards(basis, error[:, -1:], allowed)
-    if steps:
-        share = np.linalg.lstsq(images, error, rcond=None)[0]
-        for one, column in zip(integrals, share.T, strict=True):
-            for step, length in zip(steps, column.tolist(), strict=True):
-                one -= step * length
-        error[:, -1] -= images @ share[:, -1]
-    return float(np.linalg.norm(error[:, -1]))
+    wanted = basis.seen(integrals[-1]) - basis.features @ path[-1][:, None]
+    steps, images, directions = _towards(basis, wanted, allowed)
+    if not steps:
+        return float(np.linalg.norm(wanted))
+    shown, known = _shown(basis, directions), across(basis.features, directions)
+    lengths = np.linalg.pinv(directions.T @ images)
+
+    def mended(duals: Array, z: Array) -> Array:
+        for step, length in zip(steps, lengths @ (across(shown, duals) - known.T @ z), strict=True):
+            duals -= step * length
+        return duals
+
+    _blocks(path, integrals, mended)
+    return float(np.linalg.norm(basis.seen(integrals[-1]) - basis.features @ path[-1][:, None]))
 
 
-def _towards(basis: FeatureBasis, wanted: Array, allowed: float) -> tuple[list[Array], Array]:
-    """Steps x (n c, 1) of conjugate gradients to Zᵀ x = wanted, (k c, 1), and their images Zᵀ x, (k c, steps): as many
-    as are needed for a combination of images that is nearer than `allowed`. Features are weighted by how rare they are,
-    or hundreds of steps would go to frequent ones before the rare ones come right.
+def _shown(basis: FeatureBasis, weights: Array) -> Array:
+    """Z w on the training texts, (n c, p), for feature weights (k c, p); some columns at a time."""
+    n = basis.shape[0] * basis.shape[1]
+    return np.hstack([basis.shown(weights[:, low:low + TOGETHER])[:n] for low in range(0, weights.shape[1], TOGETHER)])
+
+
+def _towards(basis: FeatureBasis, wanted: Array, allowed: float) -> tuple[list[Array], Array, Array]:
+    """Steps x (n c, 1) of conjugate gradients to Zᵀ x = wanted, (k c, 1): as many as are needed for a combination of
+    their images that is nearer than `allowed`. Their images Zᵀ x, (k c, steps), and an orthonormal basis of those.
+
+    Features are weighted by how rare they are, or hundreds of steps would go to frequent ones before the rare ones come
+    right.
     """
     steps: list[Array] = []
     images, directions = np.empty((2, len(wanted), 0))
@@ -130,11 +140,11 @@ def _towards(basis: FeatureBasis, wanted: Array, allowed: float) -> tuple[list[A
         step = gap if not steps else gap + steps[-1] * (squared / before)
         image, before = basis.seen(step), squared
         left = left - image * (float(np.sum(weight * image * left)) / float(np.sum(weight * image**2)))
-        steps.append(step)
-        images = np.hstack([images, image])
         new = image
         for _ in range(2):
             new = new - directions @ (directions.T @ new)
         new = new / max(float(np.linalg.norm(new)), TINY)
-        directions, rest = np.hstack([directions, new]), rest - new * float(np.sum(new * rest))
-    return steps, images
+        steps.append(step)
+        images, directions = np.hstack([images, image]), np.hstack([directions, new])
+        rest = rest - new * float(np.sum(new * rest))
+    return steps, images, directions
