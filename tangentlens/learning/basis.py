@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tangentlens.data.threads import parallel, workers
+from tangentlens.learning.memory import free
 from tangentlens.learning.product import KernelProduct
 
 Array = NDArray[np.float64]
@@ -21,8 +22,9 @@ ROUNDED = 1e-10  # share of the largest eigenvalue below which Fᵀ F is too muc
 ROUNDED_IN_32_BITS = 1e-5
 BLOCK = 2**20  # bytes of a matrix of 32 bits that are worked on at a time
 TOGETHER = 8  # points of a path that are worked out together
-ROOM = 16  # vectors that there is room for when an array of them is made
+ROOM = 16, 600  # columns that there is room for in a new array: if it is to be kept small, and if memory is there
 SHARED = 2**19  # entries of a tall matrix above which processors share its rows
+SPARE = 0.5  # share of the free memory that room for columns may be set aside in
 TINY = float(np.finfo(np.float64).tiny)
 
 
@@ -199,13 +201,15 @@ def less(from_: Array, left: NDArray[Any], right: Array) -> Array:
 
 def beside(columns: NDArray[Any], more: int, new: Callable[[slice], NDArray[Any]]) -> NDArray[Any]:
     """Columns and, beside them, as many more, which `new` gives for any rows: written into the room that their array
-    has left, or into a new one with room for a third more.
+    has left, or into a new one. Columns lie one after another: what is not written yet takes no memory.
     """
     rows, m = columns.shape
     array = columns if columns.base is None else columns.base
     fits = array.ndim == 2 and array.shape[1] >= m + more
     if not fits:
-        array = np.empty((rows, m + max(more, ROOM, m // 3)), columns.dtype)
+        least, most = ROOM
+        roomy = max(most, m + more) * rows * columns.itemsize < SPARE * free()
+        array = np.empty((rows, m + max(more, most - m if roomy else 0, least, m // 3)), columns.dtype, order="F")
 
     def work(part: slice) -> None:
         if not fits:

@@ -45,14 +45,20 @@ def _spans(times: Array) -> Iterator[tuple[int, Array]]:
         if u[place] - u[apart[-1]] > NEAR:
             apart.append(place)
     count, at = min(POINTS, len(apart)), np.array(apart)
+    first = np.clip(np.searchsorted(at, np.arange(1, len(times))) - count // 2, 0, len(at) - count)
+    used = at[first[:, None] + np.arange(count)]
+    for low, places, share in zip(used[:, 0].tolist(), used - used[:, :1], _shares(u, u[used]), strict=True):
+        weights = np.zeros(places[-1] + 1)
+        weights[places] = share
+        yield low, weights
+
+
+def _shares(u: Array, knots: Array) -> Array:
+    """∫ of the Lagrange polynomials of the knots (spans, count), times the derivative of exp(u), over every span of u."""
     nodes, shares = np.polynomial.legendre.leggauss(NODES)
-    for place in range(1, len(times)):
-        low = min(max(0, int(np.searchsorted(at, place)) - count // 2), len(at) - count)
-        used, half = at[low:low + count], (u[place] - u[place - 1]) / 2
-        knots, within = u[used], u[place - 1] + half * (nodes + 1)
-        weights = np.zeros(used[-1] - used[0] + 1)
-        for one, knot in enumerate(knots):
-            rest = np.delete(knots, one)
-            basis = np.prod((within[:, None] - rest) / (knot - rest), axis=1)
-            weights[used[one] - used[0]] = basis @ (shares * np.exp(within)) * half
-        yield int(used[0]), weights
+    half = np.diff(u)[:, None] / 2
+    within = u[:-1, None] + half * (nodes + 1)
+    apart = knots[:, None, :] - knots[:, :, None] + np.eye(knots.shape[1])  # knot less another
+    factors = (within[:, :, None, None] - knots[:, None, :, None]) / apart[:, None]
+    factors[:, :, np.arange(knots.shape[1]), np.arange(knots.shape[1])] = 1.0
+    return np.asarray(((half * shares * np.exp(within))[:, None] @ factors.prod(axis=2))[:, 0])
