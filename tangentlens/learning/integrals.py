@@ -54,7 +54,7 @@ def _spans(times: Array) -> Iterator[tuple[int, Array]]:
 
 
 def _shares(u: Array, knots: Array) -> Array:
-    """∫ of the Lagrange polynomials of the knots (spans, count), times the derivative of exp(u), over every span of u."""
+    """∫ of the Lagrange polynomials of the knots (spans, count), times exp(u), over every span of u."""
     nodes, shares = np.polynomial.legendre.leggauss(NODES)
     half = np.diff(u)[:, None] / 2
     within = u[:-1, None] + half * (nodes + 1)

@@ -112,9 +112,14 @@ class KernelProduct:
         if self.runs:
             return by_text.through(self.runs, vectors)
         total = np.zeros_like(vectors)
-        for part in parallel(lambda lane: lane.T @ (lane @ vectors), self.lanes):
+        for part in parallel(lambda both: both[1] @ (both[0] @ vectors), self._both_ways):
             total += part
         return total
+
+    @cached_property
+    def _both_ways(self) -> list[tuple[sparse.csr_array, sparse.csc_array]]:
+        """Runs of rows of Zᵀ, and their transposes on the same memory."""
+        return [(lane, sparse.csc_array(lane.T)) for lane in self.lanes]
 
     def largest_eigenvalue(self) -> float:
         """λ_max(Θ) by Lanczos, to a relative 1e-4."""
