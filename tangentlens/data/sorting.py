@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def starts(values: NDArray[np.int64] | NDArray[np.uint64]) -> NDArray[np.int64]:
+def starts(values: NDArray[np.int64] | NDArray[np.uint64] | NDArray[np.uint32]) -> NDArray[np.int64]:
     """Where each run of equal values begins.
 
     >>> starts(np.array([2, 2, 5])).tolist()

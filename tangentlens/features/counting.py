@@ -1,11 +1,12 @@
 """Pattern counts as sparse matrices, and patterns by number.
 
-Both sort whole numbers of 64 bits that hold two things: sorting nothing but values is what processors do fastest.
+Both sort whole numbers that hold two things: sorting nothing but values is what processors do fastest.
 """
 
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,8 @@ from tangentlens.data.threads import parallel, workers
 
 Ints = NDArray[np.int64]
 Ids = NDArray[np.int32] | NDArray[np.int64]
-BLOCK = 2**21  # events that one thread sorts at a time
+BLOCK = 2**21  # keys that one thread sorts at a time …
+EVENTS = 2**18  # … and events: so few that text and column often fit into 32 bits
 _BITS = 63
 
 
@@ -37,7 +39,7 @@ def count_texts(offsets: Ints, column: Ids, columns: int) -> sparse.csr_array:
     Blocks of texts are counted side by side, and written one after another into room that is touched as it fills.
     """
     last, small = int(offsets[-1]), np.iinfo(np.int32).max
-    cut = blocks(offsets, BLOCK)
+    cut = blocks(offsets, EVENTS)
     data: Ids = np.empty(last - int(offsets[0]), np.int32)
     indices: Ids = np.empty(len(data), np.int32 if max(len(data), columns) <= small else np.int64)  # type: ignore[assignment]
     indptr, used = np.zeros(len(offsets), np.int64), 0
@@ -58,15 +60,17 @@ def _counted(offsets: Ints, column: Ids, bits: int) -> tuple[Ints, Ints, Ints]:
     """Of the events of some texts: columns and counts, (m,) each, in order and without repeats; and how many columns
     each text has, (n,).
     """
-    column = column[offsets[0]:offsets[-1]]
-    keys = np.repeat(np.arange(len(offsets) - 1) << bits, np.diff(offsets))
-    keys |= column
+    column, texts = column[offsets[0]:offsets[-1]], len(offsets) - 1
+    kind: Any = np.uint32 if bits + (texts - 1).bit_length() <= 32 else np.uint64
+    keys = np.repeat(np.arange(texts, dtype=kind) << kind(bits), np.diff(offsets))
+    keys |= column.astype(kind)
     keys = keys[column >= 0] if len(column) and column.min() < 0 else keys
     keys.sort()
     first = starts(keys)
     counts = np.diff(np.append(first, len(keys)))
     keys = keys[first]
-    return keys & ((1 << bits) - 1), counts, np.bincount(keys >> bits, minlength=len(offsets) - 1)
+    found = (keys & kind((1 << bits) - 1)).astype(np.int64)
+    return found, counts, np.bincount((keys >> kind(bits)).astype(np.int64), minlength=texts)
 
 
 def _shrunk(values: Ids, used: int) -> Ids:
