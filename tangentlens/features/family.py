@@ -103,6 +103,10 @@ class Family:
 
     def entries(self, wanted: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.int32], Array]:
         """The counts Φ in wanted columns, `wanted` (G d,): texts, columns and values of the entries, in their order."""
+        return sums.entries(self, lambda part: part.own_entries(wanted))
+
+    def own_entries(self, wanted: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.int32], Array]:
+        """The same by one processor."""
         raw = self.occurrences
         here = np.flatnonzero(wanted[raw.indices])
         columns = raw.indices[here]

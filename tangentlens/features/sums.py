@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tangentlens.features.family import Family
 
 Array = NDArray[np.float64]
+Entries = tuple[NDArray[np.int32], NDArray[np.int32], Array]
 BLOCK = 2**22  # stored counts of the texts that are worked on at a time, at least …
 SHARE = 4  # … or so many for each number of a result as tall as there are columns
 
@@ -33,6 +34,16 @@ def pulled(family: Family, scores: Array) -> Array:
     """Φ s, (n, k), for s of shape (columns, k)."""
     parts = parallel(lambda ends: family.part(*ends).counts @ scores, _cut(family, BLOCK))
     return np.concatenate(parts) if len(parts) > 1 else np.asarray(parts[0])
+
+
+def entries(family: Family, found: Callable[[Family], Entries]) -> Entries:
+    """Texts, columns and values of entries that are found in some texts at a time; of all texts."""
+    cut = _cut(family, BLOCK)
+    parts = parallel(lambda ends: found(family.part(*ends)), cut)
+    for (low, _), (rows, _, _) in zip(cut, parts, strict=True):
+        rows += low
+    rows, columns, values = (np.concatenate(part) if len(parts) > 1 else part[0] for part in zip(*parts, strict=True))
+    return rows, columns, values
 
 
 def _summed(family: Family, vectors: NDArray[Any], work: Callable[[Family, NDArray[Any]], NDArray[Any]]

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from tangentlens.learning.basis import TINY, TOGETHER, GrowingBasis, across, times
+from tangentlens.learning.basis import TINY, TOGETHER, GrowingBasis, across, less, times
 from tangentlens.learning.feature_basis import FeatureBasis
 
 Array = NDArray[np.float64]
@@ -101,15 +101,13 @@ def _from_features(basis: GrowingBasis, path: list[Array], integrals: list[Array
     _blocks(path, integrals, completed)
     wanted = basis.seen(integrals[-1]) - basis.features @ path[-1][:, None]
     steps, images, directions = _towards(basis, wanted, allowed)
-    if not steps:
+    if not steps.shape[1]:
         return float(np.linalg.norm(wanted))
     shown, known = _shown(basis, directions), across(basis.features, directions)
     lengths = np.linalg.pinv(directions.T @ images)
 
     def mended(duals: Array, z: Array) -> Array:
-        for step, length in zip(steps, lengths @ (across(shown, duals) - known.T @ z), strict=True):
-            duals -= step * length
-        return duals
+        return less(duals, steps, lengths @ (across(shown, duals) - known.T @ z))
 
     _blocks(path, integrals, mended)
     return float(np.linalg.norm(basis.seen(integrals[-1]) - basis.features @ path[-1][:, None]))
@@ -121,9 +119,9 @@ def _shown(basis: FeatureBasis, weights: Array) -> Array:
     return np.hstack([basis.shown(weights[:, low:low + TOGETHER])[:n] for low in range(0, weights.shape[1], TOGETHER)])
 
 
-def _towards(basis: FeatureBasis, wanted: Array, allowed: float) -> tuple[list[Array], Array, Array]:
-    """Steps x (n c, 1) of conjugate gradients to Zᵀ x = wanted, (k c, 1): as many as are needed for a combination of
-    their images that is nearer than `allowed`. Their images Zᵀ x, (k c, steps), and an orthonormal basis of those.
+def _towards(basis: FeatureBasis, wanted: Array, allowed: float) -> tuple[Array, Array, Array]:
+    """Steps x (n c, p) of conjugate gradients to Zᵀ x = wanted, (k c, 1): as many as are needed for a combination of
+    their images that is nearer than `allowed`. Their images Zᵀ x, (k c, p), and an orthonormal basis of those.
 
     Features are weighted by how rare they are, or hundreds of steps would go to frequent ones before the rare ones come
     right.
@@ -147,4 +145,4 @@ def _towards(basis: FeatureBasis, wanted: Array, allowed: float) -> tuple[list[A
         steps.append(step)
         images, directions = np.hstack([images, image]), np.hstack([directions, new])
         rest = rest - new * float(np.sum(new * rest))
-    return steps, images, directions
+    return np.hstack([np.empty((n, 0)), *steps]), images, directions

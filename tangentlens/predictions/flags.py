@@ -187,8 +187,10 @@ def _few(found: Pulls, numbers: Ids, ground: Ground) -> NDArray[Any]:
         if group is None:
             continue
         size = np.bincount(group)
-        pairs = distinct(column * len(size) + group[present.indices])
-        different = np.bincount(pairs // len(size), minlength=len(texts))
+        several = np.flatnonzero(size[group[present.indices]] > 1)
+        pairs = distinct(column[several] * len(size) + group[present.indices[several]])
+        different = texts - np.bincount(column[several], minlength=len(texts)) + np.bincount(
+            pairs // len(size), minlength=len(texts))
         sizes, how_many = np.unique(size, return_counts=True)
         expected = ((1 - (1 - sizes / len(group)) ** texts[:, None]) * how_many).sum(axis=1)
         for j in np.flatnonzero(different <= FEW * expected).tolist():

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tangentlens.data.sorting import distinct
+from tangentlens.data.sorting import blocks, distinct
+from tangentlens.data.threads import parallel
 from tangentlens.data.tokens import UNKNOWN, Tokens
 from tangentlens.kernels.architecture import Architecture
 from tangentlens.predictions.ground import Ground, discoveries, priors, purity
@@ -15,6 +16,7 @@ from tangentlens.predictions.questions import least_length
 from tangentlens.predictions.shortcuts import LEAST, Learned, by_class, margin
 
 Ids = NDArray[np.int64]
+BLOCK = 2**22  # tokens that are looked through at a time
 LENGTH = 0.02  # share of texts that the bias of their length decides
 
 
@@ -55,10 +57,15 @@ def _holders(tokens: Tokens, wanted: Ids) -> list[Ids]:
         return []
     number = np.full(len(tokens.vocabulary) + 1, -1, np.int32)  # the last is that of unknown tokens
     number[wanted] = np.arange(len(wanted))
-    found = number[tokens.ids]
-    here = np.flatnonzero(found >= 0)
-    text = np.searchsorted(tokens.offsets, here, side="right") - 1
-    pairs = distinct(found[here] * np.int64(len(tokens)) + text)
+
+    def held(ends: tuple[int, int]) -> Ids:
+        low, high = tokens.offsets[list(ends)].tolist()
+        found = number[tokens.ids[low:high]]
+        here = np.flatnonzero(found >= 0)
+        text = np.searchsorted(tokens.offsets, here + low, side="right") - 1
+        return distinct(found[here] * np.int64(len(tokens)) + text)
+
+    pairs = np.sort(np.concatenate(parallel(held, blocks(tokens.offsets, BLOCK))))
     of_token, text = np.divmod(pairs, len(tokens))
     return np.split(text, np.searchsorted(of_token, np.arange(1, len(wanted))))
 

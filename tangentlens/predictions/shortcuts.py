@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,8 @@ from tangentlens.predictions.trajectory import Trajectory
 
 Array = NDArray[np.float64]
 Ids = NDArray[np.int64]
+Effects = tuple[Array, Ids, Array, Ids]
+Part = tuple[NDArray[np.bool_], NDArray[Any], NDArray[Any], Effects]
 LEAST = 5  # texts that a feature needs
 BLOCK = 2**21  # entries whose effects are worked out at a time …
 TOGETHER = 2**25  # … and whose values are kept
@@ -93,37 +96,69 @@ def margin(decision: Array, chosen: Ids) -> Array:
 
 
 def _pulls(families: list[Family], scores: list[Array], decision: Array, least: int) -> Pulls | None:
-    """Some patterns at a time, so that what all entries add is never there at once."""
     tokens, places = _united([family.patterns for family in families if family.patterns is not None])
     bound = _bound(families, places, len(tokens))
-    often, kept = bound >= least, np.zeros(len(tokens), bool)
-    indices, sizes, effects = [], [], []
-    for low, high in blocks(np.cumsum([0, *np.where(often, bound, 0)]), TOGETHER):
-        some = np.zeros(len(tokens), bool)
-        some[low:high] = often[low:high]
-        if not some.any():
-            continue
-        rows, columns, values = _entries(families, scores, [_numbered(some)[place] for place in places])
-        added, present = _summed(rows, columns, values, (len(decision), int(some.sum())))
-        texts = np.diff(present.indptr)
-        enough = texts >= least
-        if not enough.any():
-            continue
-        entry = np.repeat(enough, texts)
-        kept[np.flatnonzero(some)[enough]] = True
-        indices.append(present.indices[entry])
-        sizes.append(texts[enough])
-        effects.append(_effects(indices[-1], sizes[-1], added[entry], decision))
-    if not kept.any():
+    first, often = families[0], bound >= least
+    if len(families) == 1 and len(first.groups) == 1 and first.ends is None:
+        parts = [_of_one(first, scores[0], decision, often)] if often.any() else []
+    else:
+        numbered = ((some, [_numbered(some)[place] for place in places]) for some in _runs_of(often, bound))
+        parts = [part for some, numbers in numbered
+                 if (part := _of_several(families, scores, decision, (some, numbers, least)))]
+    if not parts:
         return None
+    kept, indices, sizes, effects = zip(*parts, strict=True)
+    kept, text = np.logical_or.reduce(kept), np.concatenate(indices)
     indptr = np.concatenate([[0], np.cumsum(np.concatenate(sizes))])
-    text = np.concatenate(indices)
     present = sparse.csc_array((np.ones(len(text), np.int8), text, indptr.astype(text.dtype)),
                                shape=(len(decision), int(kept.sum())))
     number = _numbered(kept)
     inverse = tuple(_inverse(number[place], int(kept.sum())) for place in places)
     mean, toward, weight, decided = (np.concatenate(part) for part in zip(*effects, strict=True))
     return Pulls(tokens[kept], present, mean, toward, weight, decided, tuple(families), inverse, tuple(scores))
+
+
+def _runs_of(often: NDArray[np.bool_], bound: Ids) -> Iterator[NDArray[np.bool_]]:
+    """Some patterns at a time, so that what all entries add is never there at once."""
+    for low, high in blocks(np.cumsum([0, *np.where(often, bound, 0)]), TOGETHER):
+        some = np.zeros(len(often), bool)
+        some[low:high] = often[low:high]
+        if some.any():
+            yield some
+
+
+def _of_one(family: Family, scores: Array, decision: Array, often: NDArray[np.bool_]) -> Part:
+    """Which patterns are kept, the texts with each, their numbers, and the effects; where a pattern is one column."""
+    stored = family.stored
+    columns = sparse.csr_array((stored.data if family.values is None else family.values, stored.indices, stored.indptr),
+                               shape=stored.shape).tocsc()
+    sizes = np.diff(columns.indptr)
+    text, data = columns.indices, columns.data
+    if not often.all():
+        entry = np.repeat(often, sizes)
+        text, data, sizes, scores = text[entry], data[entry], sizes[often], scores[often]
+    factor = np.ones(len(scores)) if family.scale is None else family.scale[often]
+
+    def added(entries: slice, pattern: Ids) -> Array:
+        weight = family.weight[text[entries]] if family.values is None else 1.0
+        return np.asarray((data[entries] * weight * factor[pattern])[:, None] * scores[pattern])
+
+    return often, text, sizes, _effects(text, sizes, added, decision)
+
+
+def _of_several(families: list[Family], scores: list[Array], decision: Array,
+                wanted: tuple[NDArray[np.bool_], list[NDArray[np.int32]], int]) -> Part | None:
+    """The same for some patterns, those that enough texts hold in any column; None if there are none."""
+    some, numbers, least = wanted
+    added, present = _summed(*_entries(families, scores, numbers), (len(decision), int(some.sum())))
+    texts = np.diff(present.indptr)
+    enough = texts >= least
+    if not enough.any():
+        return None
+    entry, kept = np.repeat(enough, texts), np.zeros(len(some), bool)
+    kept[np.flatnonzero(some)[enough]] = True
+    text, values = present.indices[entry], added[entry]
+    return kept, text, texts[enough], _effects(text, texts[enough], lambda entries, _: values[entries], decision)
 
 
 def _inverse(numbers: NDArray[np.int32], size: int) -> Ids:
@@ -133,20 +168,20 @@ def _inverse(numbers: NDArray[np.int32], size: int) -> Ids:
     return places
 
 
-def _effects(texts_with: NDArray[Any], sizes: Ids, added: Array, decision: Array) -> tuple[Array, Ids, Array, Ids]:
+def _effects(texts_with: NDArray[Any], sizes: Ids, added: Callable[[slice, Ids], Array], decision: Array) -> Effects:
     """mean, toward, weight and decided of `Pulls` for patterns that stand in so many texts each, from these texts one
-    pattern after another and what each adds, (entries, c); some patterns at a time.
+    pattern after another, and from what entries add, (entries, c), given their slice and patterns.
     """
     starts = np.concatenate([[0], np.cumsum(sizes)])
     chosen = decision.argmax(axis=1)
     ahead = margin(decision, chosen)
 
-    def work(run: tuple[int, int]) -> tuple[Array, Ids, Array, Ids]:
+    def work(run: tuple[int, int]) -> Effects:
         low, high = run
         entries = slice(int(starts[low]), int(starts[high]))
         text, texts = texts_with[entries], sizes[low:high]
         column = np.repeat(np.arange(len(texts)), texts)
-        return _of_entries(column, text, by_class(added[entries]), (decision, chosen, ahead), texts)
+        return _of_entries(column, text, by_class(added(entries, column + low)), (decision, chosen, ahead), texts)
 
     parts = parallel(work, blocks(starts, BLOCK))
     mean, toward, weight, decided = (np.concatenate(part) for part in zip(*parts, strict=True))
@@ -154,7 +189,7 @@ def _effects(texts_with: NDArray[Any], sizes: Ids, added: Array, decision: Array
 
 
 def _of_entries(column: Ids, text: NDArray[Any], added: Array, decided: tuple[Array, Ids, Array], texts: Ids
-                ) -> tuple[Array, Ids, Array, Ids]:
+                ) -> Effects:
     """The same of some patterns, from their entries: number of the pattern, text, and what is added (entries, k)."""
     decision, chosen, ahead = decided[0], decided[1][text], decided[2][text]
     size = len(texts)
