@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tangentlens.data.cutting import Rule
 from tangentlens.data.messages import plain
 from tangentlens.data.sorting import blocks
-from tangentlens.data.threads import forked, parallel, workers
+from tangentlens.data.threads import forked, parallel
 from tangentlens.errors import DataError
 
 CHARACTERS = 2**22  # that are cut at a time by one thread; bounds what the pieces take as strings
@@ -34,19 +34,20 @@ def cut(strings: list[str], rule: Rule) -> Pieces:
     """The pieces of texts by a rule. Raises DataError if a tokenizer.json fails on them."""
     if rule.tokenizer == "file":
         return _encoded(strings, rule)
-    cuts = _cuts(strings)
-    chunks = []
-    for start in range(0, len(cuts), workers()):
-        chunks += parallel(lambda ends: _Chunk.of(strings[slice(*ends)], rule), cuts[start:start + workers()])
+    chunks = parallel(lambda ends: _Chunk.of(strings[slice(*ends)], rule), _cuts(strings))
     every = pl.Series(sorted(set().union(*(chunk.distinct.to_list() for chunk in chunks))), dtype=pl.String)
     numbers = pl.Enum(every)
     offsets = np.zeros(len(strings) + 1, np.int64)
     np.cumsum(np.concatenate([[0], *(chunk.lengths for chunk in chunks)], dtype=np.int64), out=offsets)
-    ids, filled = np.empty(offsets[-1], np.int32), 0
-    for chunk in chunks:
+    ids = np.empty(offsets[-1], np.int32)
+    ends = np.cumsum([0, *(len(chunk.ids) for chunk in chunks)]).tolist()
+
+    def write(job: tuple[_Chunk, int]) -> None:
+        chunk, low = job
         table = chunk.distinct.cast(numbers).to_physical().to_numpy().astype(np.int32)
-        np.take(table, chunk.ids, out=ids[filled:filled + len(chunk.ids)])
-        filled += len(chunk.ids)
+        np.take(table, chunk.ids, out=ids[low:low + len(chunk.ids)])
+
+    parallel(write, list(zip(chunks, ends[:-1], strict=True)))
     return Pieces(ids, offsets, every)
 
 

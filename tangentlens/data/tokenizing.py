@@ -11,9 +11,11 @@ from tangentlens.data.cutting import Rule
 from tangentlens.data.messages import shown, with_surrogates
 from tangentlens.data.pieces import Pieces, cut
 from tangentlens.data.texts import SEPARATOR, Texts
+from tangentlens.data.threads import parallel
 from tangentlens.data.tokens import UNKNOWN, Tokens, Vocabulary
 from tangentlens.errors import DataError, OptionError
 
+BLOCK = 2**22  # tokens that are renumbered at a time
 # Unset, the library warns at every later fork; set, a forked child would wait for ever for threads it does not have.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 if hasattr(os, "register_at_fork"):
@@ -83,13 +85,19 @@ def _checked(texts: Texts | Sequence[str]) -> list[str]:
 
 def _numbered(pieces: Pieces, rule: Rule, *, min_count: int) -> Tokens:
     """Our own ids: by decreasing count, then by string."""
-    counts = np.bincount(pieces.ids[pieces.ids >= 0], minlength=len(pieces.strings))
+    size, ids = len(pieces.strings), pieces.ids
+    runs = [slice(low, low + BLOCK) for low in range(0, len(ids), BLOCK)]
+    counts = np.zeros(size + 1, np.int64)  # the last is that of unknown tokens
+    for some in parallel(lambda run: np.bincount(np.where(ids[run] < 0, size, ids[run]), minlength=size + 1), runs):
+        counts += some
+    counts = counts[:size]
     order = np.argsort(-counts, kind="stable")
     order = order[counts[order] >= min_count]
     renumber = np.full(len(counts) + 1, UNKNOWN, np.int32)
     renumber[order] = np.arange(len(order), dtype=np.int32)
     vocabulary = Vocabulary(tuple(pieces.strings.gather(order).to_list()), rule.to_json())
-    return Tokens(renumber[pieces.ids], pieces.offsets, vocabulary)
+    parallel(lambda run: np.copyto(ids[run], renumber[ids[run]]), runs)
+    return Tokens(ids, pieces.offsets, vocabulary)
 
 
 def _known(strings: list[str], rule: Rule, vocabulary: Vocabulary) -> Tokens:
