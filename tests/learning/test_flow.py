@@ -13,7 +13,7 @@ from scipy.linalg import expm
 
 import tangentlens as tl
 from tangentlens.errors import DataError, OptionError
-from tangentlens.learning import KernelProduct, by_text, galerkin, reduced, solve
+from tangentlens.learning import KernelProduct, basis, by_text, galerkin, reduced, solve
 from tangentlens.learning.duals import settle
 from tangentlens.learning.losses import encode
 from tangentlens.learning.reduced import ReducedFlow, _Step
@@ -517,3 +517,38 @@ def test_a_path_begins_in_more_vectors_as_it_would_afresh(loss, classes):
     found, expected = (ReducedFlow(outputs, targets).begin(z, start) for start in (before, None))
     for name in ("f", "rate", "gram"):
         np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize(("loss", "classes"), PROBLEMS)
+def test_jacobians_of_a_path_serve_on_the_next_one(loss, classes):
+    """A path in more vectors is the same, to the tolerance, and takes fewer Gram matrices."""
+    _, labels = random_texts(SIZE, classes=classes)
+    targets = encode(labels, loss, texts=SIZE)
+    outputs = np.random.default_rng(1).standard_normal((SIZE * targets.y.shape[1], 12))
+    outputs[:, 9:] *= 1e-3  # a basis grows by less and less
+    stops, met = np.geomspace(0.1, 300.0, 12), reduced.Met()
+    grams = []
+
+    class Counted(ReducedFlow):
+        def gram(self, f):
+            grams.append(len(f))
+            return super().gram(f)
+
+    def path(columns, met=None):
+        flow, before = Counted(outputs[:, :columns], targets), len(grams)
+        found = np.array(list(flow.path(np.zeros(columns), 0.0, stops, 1e-6, flow.begin(np.zeros(columns)), met)))
+        return found, len(grams) - before
+
+    path(9, met)
+    (found, few), (expected, many) = path(12, met), path(12)
+    assert distance(found, expected) < 1e-6
+    assert few < many or targets.loss.linear
+
+
+def test_a_basis_grows_alike_whatever_memory_is_there(monkeypatch):
+    tokens, labels = random_texts(60, size=40)
+    features = tl.MLP().features(tokens)
+    usual = tl.learn(features, labels, time=1e4, tolerance=1e-6)
+    monkeypatch.setattr(basis, "SPARE", 0.0)
+    monkeypatch.setattr(basis, "ROOM", (1, 600))
+    np.testing.assert_array_equal(tl.learn(features, labels, time=1e4, tolerance=1e-6).duals, usual.duals)

@@ -64,6 +64,26 @@ def test_pulls_of_some_patterns_at_a_time_are_those_of_all(architecture: Archite
 
 
 @every_sparse
+def test_patterns_of_one_column_each_are_worked_out_as_those_of_several_are(architecture: Architecture) -> None:
+    """Also with values that are not occurrences × weight, and with a factor for every column."""
+    tokens, labels = random_texts(30, size=6, lengths=(3, 9))
+    for net in (architecture, tl.TokenRates(architecture, np.arange(1, 7) / 3)):
+        learned = Learned.at(tl.learn(net.features(tokens), labels, time=20.0))
+        for family, scores in zip(learned.trajectory.features.families, learned.scores, strict=True):
+            if family.patterns is None or len(family.groups) > 1 or family.ends is not None:
+                continue
+            often = shortcuts._bound([family], [np.arange(len(family))], len(family)) >= 3
+            one = shortcuts._of_one(family, scores, learned.decision, often)
+            several = shortcuts._of_several([family], [scores], learned.decision,
+                                            (often, [shortcuts._numbered(often)], 3))
+            assert several is not None
+            for mine, theirs in zip(one[:3], several[:3], strict=True):
+                np.testing.assert_array_equal(mine, theirs)
+            for mine, theirs in zip(one[3], several[3], strict=True):
+                np.testing.assert_allclose(mine, theirs, rtol=1e-12, atol=1e-15)
+
+
+@every_sparse
 def test_pulls_against_decisions_without_the_columns(architecture: Architecture) -> None:
     tokens, labels = random_texts(30, size=6, lengths=(3, 9))
     trajectory = tl.learn(architecture.features(tokens), labels, time=20.0)
