@@ -19,6 +19,7 @@ SST = ROOT.parent / "shared" / "data" / "sst"
 MODULES = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
     for folder in ("reproduce", "benchmarks") for path in (ROOT / folder).rglob("*.py")
+    if not any(part.startswith(".") for part in path.relative_to(ROOT).parts)  # the environment of another library
 )
 ELSEWHERE = ("benchmarks.neural_tangents_worker",)  # needs what only an environment of its own has
 

@@ -32,11 +32,11 @@ class GrowingBasis:
     """Vectors V (n c, m) with Vᵀ Θ V = I, their outputs F = Θ V (rows c, m), and directions found to lie in the null
     space of Θ, `null` (n c, q).
 
-    A vector costs one product with Θ. shape: (n, c) of the duals.
+    A vector costs one product with Θ. shape: (n, c) of the duals; balanced: those of each text add up to zero.
     """
 
-    def __init__(self, product: KernelProduct, shape: tuple[int, int]) -> None:
-        self.product, self.shape = product, shape
+    def __init__(self, product: KernelProduct, shape: tuple[int, int], balanced: bool = False) -> None:
+        self.product, self.shape, self.balanced = product, shape, balanced
         size = shape[0] * shape[1]
         self.vectors = np.empty((size, 0))
         self.null = np.empty((size, 0))
@@ -146,9 +146,18 @@ class GrowingBasis:
         vectors = less(vectors, self.vectors, across(self.fitted, vectors))
         size = np.linalg.norm(vectors, axis=0)
         vectors = vectors[:, size > SPANNED] / size[size > SPANNED]
-        if np.all(size > KEPT):  # `_with_image` projects once more
+        if not np.all(size > KEPT):  # else it is enough that `_with_image` projects once more
+            vectors = less(vectors, self.vectors, across(self.fitted, vectors))
+        return self._even(vectors)
+
+    def _even(self, vectors: Array) -> Array:
+        """Vectors (… c, p) of which those of each text add up to zero, if they are to: rounding would grow otherwise,
+        from each vector to the next, which is made of a small difference.
+        """
+        if not self.balanced:
             return vectors
-        return less(vectors, self.vectors, across(self.fitted, vectors))
+        parts = vectors.reshape(-1, self.shape[1], vectors.shape[1])
+        return np.asarray(parts - parts.mean(axis=1, keepdims=True)).reshape(vectors.shape)
 
 
 def runs_of(rows: int, columns: int) -> list[slice]:

@@ -21,8 +21,9 @@ class FeatureBasis(GrowingBasis):
     as there are texts. What the basis leaves out of duals is left out of Zᵀ a.
     """
 
-    def __init__(self, product: KernelProduct, shape: tuple[int, int], dtype: type[np.floating[Any]]) -> None:
-        super().__init__(product, shape)
+    def __init__(self, product: KernelProduct, shape: tuple[int, int], balanced: bool,
+                 dtype: type[np.floating[Any]]) -> None:
+        super().__init__(product, shape, balanced)
         self.features = np.empty((product.columns * shape[1], 0))
         self.outputs = self.outputs.astype(dtype)
         self.brightest = 0.0  # largest norm of Zᵀ a for a of norm 1 so far
@@ -82,6 +83,7 @@ class FeatureBasis(GrowingBasis):
             if least and np.all(size > KEPT):  # nothing is lost that a further projection would bring back
                 break
             w, least = less(w, self.features, across(self.features, w)), KEPT if least else SPANNED
+        w = self._even(w)
         w = times(w, self._scale(across(w, w)))
         image, q = self.shown(w), int(w.shape[1])
         self.features = beside(self.features, q, lambda rows: w[rows])

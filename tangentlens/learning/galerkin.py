@@ -65,9 +65,11 @@ class GalerkinFlow:
     steepest: float = field(init=False)  # norm of the slope at the start, in the space of the basis
 
     def __post_init__(self) -> None:
-        shape, narrow = self.targets.y.shape, self.tolerance >= NARROW
-        self.basis = GrowingBasis(self.product, shape) if self.resting or not self.product.runs else FeatureBasis(
-            self.product, shape, np.float32 if narrow else np.float64)
+        shape, balanced = self.targets.y.shape, self.targets.loss.balanced
+        dtype = np.float32 if self.tolerance >= NARROW else np.float64
+        by_columns = self.resting or not self.product.runs
+        self.basis = GrowingBasis(self.product, shape, balanced) if by_columns else FeatureBasis(
+            self.product, shape, balanced, dtype)
         slope = self._whole.slope(np.zeros(shape))[:, None]
         self.steepest = self.basis.left_out(slope.copy())[1]
         self._follow(self.basis.grow(slope), START)

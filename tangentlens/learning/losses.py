@@ -30,6 +30,7 @@ class Loss:
     bend: Callable[..., Array]  # (n, c), (n, c, m), None or (n, c, m) -> (n, c, m)
     steepest: float
     linear: bool = False  # whether H is the same everywhere, so that the flow is linear
+    balanced: bool = False  # whether the slopes of each text add up to zero
 
 
 def _logistic(f: Array, y: Array) -> Array:
@@ -86,7 +87,7 @@ def _squared_bend(f: Array, x: Array, room: Array | None = None) -> Array:
 
 LOSSES = {loss.name: loss for loss in (
     Loss("logistic", _logistic, _logistic_slope, _logistic_curve, _logistic_bend, 0.25),
-    Loss("softmax", _softmax, _softmax_slope, _softmax_curve, _softmax_bend, 0.5),
+    Loss("softmax", _softmax, _softmax_slope, _softmax_curve, _softmax_bend, 0.5, balanced=True),
     Loss("squared", _squared, _squared_slope, _squared_curve, _squared_bend, 1.0, linear=True),
 )}
 
@@ -94,7 +95,8 @@ LOSSES = {loss.name: loss for loss in (
 def softmax_from(start: Array) -> Loss:
     """The softmax loss of outputs that do not begin at zero: ℓ(y, f + start), start (c,)."""
     return Loss("softmax", lambda f, y: _softmax(f + start, y), lambda f, y: _softmax_slope(f + start, y),
-                lambda f, x: _softmax_curve(f + start, x), lambda f, *how: _softmax_bend(f + start, *how), 0.5)
+                lambda f, x: _softmax_curve(f + start, x), lambda f, *how: _softmax_bend(f + start, *how), 0.5,
+                balanced=True)
 
 
 @dataclass(frozen=True)
