@@ -154,7 +154,7 @@ class GrowingBasis:
         """Vectors (… c, p) of which those of each text add up to zero, if they are to: rounding would grow otherwise,
         from each vector to the next, which is made of a small difference.
         """
-        if not self.balanced:
+        if not self.balanced or not vectors.size:
             return vectors
         parts = vectors.reshape(-1, self.shape[1], vectors.shape[1])
         return np.asarray(parts - parts.mean(axis=1, keepdims=True)).reshape(vectors.shape)
