@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from tangentlens.data.tokens import Tokens
-from tangentlens.features.counting import count_texts
+from tangentlens.features.counting import MANY, count_texts
 from tangentlens.features.family import Array, Family, Features
 from tangentlens.features.patterns import Patterns, occurrences
 from tangentlens.features.windows import Windows, pooling_weight
@@ -26,7 +26,7 @@ def token_family(tokens: Tokens, columns: Features | None, *, coefficient: float
     """Family `token`: how often each token stands in each text, positions weighted by `attention` (total,) if given."""
     ids, patterns = occurrences(tokens, (0,), known_patterns(columns, (0,)))
     shape = (len(tokens), len(patterns))
-    raw = count_texts(tokens.offsets, ids, len(patterns))
+    raw = count_texts(tokens.offsets, ids, len(patterns), np.float64 if len(tokens) >= MANY else np.int32)
     weight = pooling_weight(tokens.lengths, pooling)
     values = None
     if attention is not None:

@@ -17,6 +17,7 @@ from tangentlens.data.threads import parallel, workers
 
 Ints = NDArray[np.int64]
 Ids = NDArray[np.int32] | NDArray[np.int64]
+MANY = 50_000  # texts from which on products use counts of tokens as they are stored: in 64 bits
 BLOCK = 2**21  # keys that one thread sorts at a time …
 EVENTS = 2**18  # … and events: so few that text and column often fit into 32 bits
 _BITS = 63
@@ -33,14 +34,14 @@ def count_matrix(text: Ints, column: Ids, shape: tuple[int, int]) -> sparse.csr_
     return count_texts(np.searchsorted(text, np.arange(shape[0] + 1)), column, shape[1])
 
 
-def count_texts(offsets: Ints, column: Ids, columns: int) -> sparse.csr_array:
-    """The same where text i has the events offsets[i] … offsets[i + 1] − 1; offsets of shape (n + 1,).
+def count_texts(offsets: Ints, column: Ids, columns: int, dtype: type[np.number[Any]] = np.int32) -> sparse.csr_array:
+    """The same where text i has the events offsets[i] … offsets[i + 1] − 1; offsets (n + 1,). dtype: of the counts.
 
     Blocks of texts are counted side by side, and written one after another into room that is touched as it fills.
     """
     last, small = int(offsets[-1]), np.iinfo(np.int32).max
     cut = blocks(offsets, EVENTS)
-    data: Ids = np.empty(last - int(offsets[0]), np.int32)
+    data: NDArray[Any] = np.empty(last - int(offsets[0]), dtype)
     indices: Ids = np.empty(len(data), np.int32 if max(len(data), columns) <= small else np.int64)  # type: ignore[assignment]
     indptr, used = np.zeros(len(offsets), np.int64), 0
     bits = max(1, (columns - 1).bit_length())
@@ -73,7 +74,25 @@ def _counted(offsets: Ints, column: Ids, bits: int) -> tuple[Ints, Ints, Ints]:
     return found, counts, np.bincount((keys >> kind(bits)).astype(np.int64), minlength=texts)
 
 
-def _shrunk(values: Ids, used: int) -> Ids:
+def rows_of(matrix: sparse.csr_array, low: int, high: int) -> sparse.csr_array:
+    """The rows low … high − 1, on the same memory."""
+    if (low, high) == (0, matrix.shape[0]):
+        return matrix
+    first, last = matrix.indptr[low], matrix.indptr[high]
+    made = sparse.csr_array((high - low, matrix.shape[1]), dtype=matrix.dtype)  # given arrays, it copies short views
+    made.data, made.indices = matrix.data[first:last], matrix.indices[first:last]
+    made.indptr = matrix.indptr[low:high + 1] - first
+    return made
+
+
+def transposed(matrix: sparse.csr_array) -> sparse.csc_array:
+    """The transpose, on the same memory."""
+    made = sparse.csc_array(matrix.shape[::-1], dtype=matrix.dtype)
+    made.data, made.indices, made.indptr = matrix.data, matrix.indices, matrix.indptr
+    return made
+
+
+def _shrunk(values: Any, used: int) -> Any:
     """The first `used` values; without the room behind them where there is much of it."""
     return values[:used].copy() if used < len(values) // 2 else values[:used]
 

@@ -12,7 +12,7 @@ from scipy import sparse
 
 from tangentlens.errors import ShapeError
 from tangentlens.features import lags, sums
-from tangentlens.features.counting import count_matrix
+from tangentlens.features.counting import count_matrix, rows_of
 from tangentlens.features.patterns import Patterns, escaped
 
 Array = NDArray[np.float64]
@@ -25,10 +25,11 @@ class Family:
     Columns are ordered group by group: column g · d + j is pattern j in windows of group g. Most families have a
     single group; a CNN with "same" padding has one for each number of tokens a window can hold.
 
-    Shapes (n texts, d patterns, G groups): stored (n, G d) whole numbers; values None or (nnz,), the weighted counts
-    where they are not occurrences × weight; weight (n,); coefficients (G, G), symmetric, positive semi-definite, the
-    last group being the full window; ends None or (n, at least `first`), the patterns at the last places of every text,
-    from its end, −1 for none. Families of several lags share `stored` and `ends`: each leaves out `first` last places.
+    Shapes (n texts, d patterns, G groups): stored (n, G d) whole numbers, of any type; values None or (nnz,), the
+    weighted counts where they are not occurrences × weight; weight (n,); coefficients (G, G), symmetric, positive
+    semi-definite, the last group being the full window; ends None or (n, at least `first`), the patterns at the last
+    places of every text, from its end, −1 for none. Families of several lags share `stored` and `ends`: each leaves out
+    `first` last places.
     scale None or (G d,): a factor for every column's counts, where columns of one family differ in their coefficient.
     """
 
@@ -99,7 +100,8 @@ class Family:
             return self
         values = None if self.values is None else self.values[self.stored.indptr[low]:self.stored.indptr[high]]
         ends = None if self.ends is None else self.ends[low:high]
-        return replace(self, stored=self.stored[low:high], weight=self.weight[low:high], values=values, ends=ends)
+        stored = rows_of(self.stored, low, high)
+        return replace(self, stored=stored, weight=self.weight[low:high], values=values, ends=ends)
 
     def entries(self, wanted: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.int32], Array]:
         """The counts Φ in wanted columns, `wanted` (G d,): texts, columns and values of the entries, in their order."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from scipy import sparse
 
 from tangentlens.data.storage import Arrays, pack, unpack
@@ -24,7 +25,7 @@ def features_to_arrays(features: Features) -> tuple[dict[str, Any], Arrays]:
         part: dict[str, Any] = {"weight": family.weight, "coefficients": family.coefficients,
                                 "scale": family.scale}
         if owners.setdefault(id(raw), number) == number:
-            part |= {"data": raw.data, "indices": raw.indices, "indptr": raw.indptr}
+            part |= {"data": raw.data.astype(np.int32, copy=False), "indices": raw.indices, "indptr": raw.indptr}
             part |= {"values": family.values, "ends": family.ends}
         arrays |= {f"family{number}_{name}": array for name, array in part.items() if array is not None}
         about["families"].append({

@@ -27,7 +27,7 @@ def pushed(family: Family, vectors: Array) -> Array:
 
 def occurred(family: Family, vectors: NDArray[np.int64]) -> NDArray[np.int64]:
     """The same with plain occurrences and whole numbers."""
-    return _summed(family, vectors, lambda part, v: part.occurrences.T @ v)
+    return _summed(family, vectors, lambda part, v: (part.occurrences.T @ v).astype(np.int64, copy=False))
 
 
 def pulled(family: Family, scores: Array) -> Array:

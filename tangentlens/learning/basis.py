@@ -74,7 +74,7 @@ class GrowingBasis:
         """(Fᵀ F)⁺ (m, m), but for directions that are too much of rounding: the smallest change of duals that moves
         their coefficients by r is F (Fᵀ F)⁺ r.
         """
-        gram = across(self.fitted, self.fitted.astype(np.float64, copy=False))
+        gram = across(self.fitted, self.fitted)
         scale = 1 / np.sqrt(np.maximum(np.diag(gram), TINY))
         values, modes = np.linalg.eigh(gram * scale[:, None] * scale)
         kept = values > (ROUNDED if self.fitted.dtype == np.float64 else ROUNDED_IN_32_BITS) * values[-1]
@@ -172,7 +172,7 @@ def _blocks(rows: slice, matrix: NDArray[Any]) -> list[slice]:
     return [slice(low, min(low + each, rows.stop)) for low in range(rows.start, rows.stop, max(1, each))]
 
 
-def across(left: NDArray[Any], right: Array) -> Array:
+def across(left: NDArray[Any], right: NDArray[Any]) -> Array:
     """leftᵀ right of tall matrices (rows, m) and (rows, p); shape (m, p)."""
     def work(run: slice) -> Array:
         total = np.zeros((left.shape[1], right.shape[1]))

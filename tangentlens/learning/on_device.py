@@ -23,17 +23,15 @@ class DeviceProduct(KernelProduct):
     may differ in the last digits from run to run.
     """
 
+    textwise = False
+
     def __init__(self, features: Features, extra: Features | None = None, *, device: str = "cuda") -> None:
         super().__init__(features, extra)
         self.device = found_device(device)
-        columns = sparse.csr_array((0, self.rows))
-        if self.runs:
-            columns = sparse.csr_array(sparse.vstack(self.runs).T)
-        elif self.lanes:
-            columns = sparse.csr_array(sparse.vstack(self.lanes))
+        columns = sparse.csr_array(sparse.vstack(self.lanes)) if self.lanes else sparse.csr_array((0, self.rows))
         self.stored = columns.nnz
         self.by_columns, self.by_rows = self._there(columns), self._there(sparse.csr_array(columns.T))
-        self.lanes, self.runs = [], []
+        self.lanes = []
 
     @property
     def nnz(self) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from scipy import sparse
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from tangentlens.data.threads import parallel, workers
-from tangentlens.features.counting import count_matrix
+from tangentlens.features.counting import count_matrix, rows_of
 from tangentlens.features.family import Family, Features
 from tangentlens.learning import by_text
 
@@ -35,7 +35,7 @@ class KernelProduct:
 
     Z is stored once, by columns: Zᵀ a reads each of them, Z u adds each of them up, and both gather and scatter in
     vectors as short as there are texts, which stay in the cache. Columns are ordered by their number of entries. Where
-    texts are many and features are few, Z is stored by texts (`by_text`).
+    texts are many and features are few, products use the counts by text as the features have them (`by_text`).
 
     `extra` texts (validation) take part as rows: a product with duals of the n training texts then gives outputs on
     n + n' rows, training texts first. `products` counts products with Θ, one for each column of the right-hand side;
@@ -46,15 +46,16 @@ class KernelProduct:
     extra: Features | None = None
     products: int = 0
     lanes: list[sparse.csr_array] = field(init=False, repr=False)  # runs of rows of Zᵀ, (some, n + n'); or none …
-    runs: list[sparse.csr_array] = field(default_factory=list, init=False, repr=False)  # … but runs of rows of Z
+    runs: list[by_text.Run] = field(default_factory=list, init=False, repr=False)  # … but runs of rows of Z
     own: Array = field(init=False, repr=False)  # (n + n',)
+    textwise: ClassVar[bool] = True  # whether Z may be stored by texts
 
     def __post_init__(self) -> None:
         maps = [self.features] if self.extra is None else [self.features, self.extra]
-        if by_text.suits(maps):
-            self.lanes, (self.runs, self.own) = [], by_text.rows_of(maps)
-            return
         self.own = np.zeros(self.rows)
+        if self.textwise and by_text.suits(maps):
+            self.lanes, self.runs = [], by_text.runs_of(maps)
+            return
         blocks, shared = _rotated(self.features, self.extra)[::-1], []
         while blocks:
             wave = [blocks.pop() for _ in range(min(workers(), len(blocks)))]
@@ -71,7 +72,7 @@ class KernelProduct:
     @property
     def nnz(self) -> int:
         """Stored counts in Z."""
-        return sum(part.nnz for part in (*self.lanes, *self.runs))
+        return sum(lane.nnz for lane in self.lanes) + sum(run.nnz for run in self.runs)
 
     def __matmul__(self, duals: Array) -> Array:
         """Θ a for a of shape (n,) or (n, c); the result has one row for every training and extra text."""
@@ -80,32 +81,23 @@ class KernelProduct:
         padded[:len(duals)] = duals
         return padded * (self.own if duals.ndim == 1 else self.own[:, None]) + self._shared(padded)
 
-    @cached_property
-    def alone(self) -> NDArray[np.int64]:
-        """Training texts that hold a feature which no other text has."""
-        return np.flatnonzero(self.own[:len(self.features)] > 0)
-
     @property
     def columns(self) -> int:
-        """Number of features, where Z is stored by texts: the shared ones, and one for each of `alone`."""
-        return self.runs[0].shape[1] + len(self.alone)
+        """Number of features, where Z is stored by texts."""
+        return self.features.columns
 
     def gathered(self, duals: Array) -> Array:
         """Zᵀ a, (columns, c), for a of shape (n, c), where Z is stored by texts."""
-        return np.concatenate([by_text.gathered(self.runs, duals),
-                               np.sqrt(self.own[self.alone])[:, None] * duals[self.alone]])
+        return by_text.gathered(self.runs, duals)
 
     def spread(self, weights: Array) -> Array:
         """Z w, (n + n', c), for w of shape (columns, c), where Z is stored by texts."""
         self.products += weights.shape[1]
-        shared = self.runs[0].shape[1]
-        f = by_text.spread(self.runs, weights[:shared])
-        f[self.alone] += np.sqrt(self.own[self.alone])[:, None] * weights[shared:]
-        return f
+        return by_text.spread(self.runs, weights)
 
     def squares(self) -> Array:
         """Σ z² of every feature, (columns,), where Z is stored by texts."""
-        return np.concatenate([by_text.squares(self.runs), self.own[self.alone]])
+        return by_text.squares(self.runs)
 
     def _shared(self, vectors: Array) -> Array:
         """Z Zᵀ v for v of shape (n + n',) or (n + n', c)."""
@@ -249,12 +241,5 @@ def _lanes(blocks: list[sparse.csr_array]) -> list[sparse.csr_array]:
     size, lanes = max(LANE, total // LANES), []
     for block in blocks:
         cuts = np.searchsorted(block.indptr, np.linspace(0, block.nnz, max(1, round(block.nnz / size)) + 1)[1:-1])
-        lanes += [_rows(block, low, high) for low, high in pairwise([0, *map(int, cuts), block.shape[0]])]
+        lanes += [rows_of(block, low, high) for low, high in pairwise([0, *map(int, cuts), block.shape[0]])]
     return [lane for lane in lanes if lane.nnz]
-
-
-def _rows(matrix: sparse.csr_array, low: int, high: int) -> sparse.csr_array:
-    """Some rows, on the same memory."""
-    first, last = matrix.indptr[low], matrix.indptr[high]
-    part = (matrix.data[first:last], matrix.indices[first:last], matrix.indptr[low:high + 1] - first)
-    return sparse.csr_array(part, shape=(high - low, matrix.shape[1]))

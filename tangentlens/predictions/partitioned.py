@@ -151,7 +151,8 @@ def occurrence_sums(part: Arrays, duals: Array, members: Ints, words: Arrays, ar
     found: Arrays = {}
     for number, family in enumerate(features.families):
         raw = family.occurrences
-        found |= {f"count{number}": np.asarray(raw.sum(axis=0)).ravel(), f"within{number}": raw.T @ members,
+        found |= {f"count{number}": np.asarray(raw.sum(axis=0), np.int64).ravel(),
+                  f"within{number}": np.asarray(raw.T @ members, np.int64),
                   f"pushed{number}": family.pooled(raw).T @ duals}
     return found
 

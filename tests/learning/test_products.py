@@ -5,6 +5,7 @@ import pytest
 from cases import ALL, EXACT, NEW, TEXT_SETS, distance, every_sparse, random_texts, tokens_of
 
 import tangentlens as tl
+from tangentlens.features import bag
 from tangentlens.learning import KernelProduct, by_text
 
 
@@ -57,25 +58,33 @@ def test_a_map_stored_by_texts_makes_the_same_products(architecture, monkeypatch
     assert bool(product.runs) != bool(product.lanes)
     assert product.runs or not isinstance(architecture, tl.MLP)
     assert product.lanes or getattr(architecture, "kernel_size", 1) == 1
-    assert product.nnz == usual.nnz
-    np.testing.assert_allclose(product.own, usual.own, rtol=1e-14, atol=1e-300)
     if product.runs:
         many = np.random.default_rng(2).normal(size=(len(tokens), 2))
         np.testing.assert_allclose(product.spread(product.gathered(many)), usual @ many, rtol=1e-12, atol=1e-14)
+        columns = product.gathered(np.eye(len(tokens))), product.spread(np.eye(product.columns))[:len(tokens)]
+        np.testing.assert_allclose(columns[0], columns[1].T, rtol=1e-13, atol=1e-300)
+        np.testing.assert_allclose(product.squares(), np.sum(product.spread(np.eye(product.columns))**2, axis=0),
+                                   rtol=1e-12, atol=1e-300)
     for duals in (np.linspace(-1, 1, len(tokens)), np.random.default_rng(1).normal(size=(len(tokens), 3))):
         np.testing.assert_allclose(product @ duals, usual @ duals, rtol=1e-12, atol=1e-14)
 
 
-def test_blocks_of_texts_do_not_change_a_map_stored_by_texts(monkeypatch):
+def test_products_by_texts_take_no_copy_of_counts_in_64_bits(monkeypatch):
+    """And blocks of texts do not change what they add up."""
     tokens, _ = random_texts(300, size=50)
-    monkeypatch.setattr(by_text, "MANY", 1)
+    for module in (by_text, bag):
+        monkeypatch.setattr(module, "MANY", 1)
     monkeypatch.setattr(by_text, "DENSE", 0)
     features = tl.MLP().features(tokens)
-    whole = KernelProduct(features)
-    assert len(whole.runs) == by_text.RUNS
+    product = KernelProduct(features)
+    assert sum(map(len, product.runs)) == 300 > by_text.RUNS == len(product.runs)
+    for run in product.runs:
+        assert all(np.shares_memory(counts.data, family.stored.data) and
+                   np.shares_memory(counts.indices, family.stored.indices)
+                   for counts, family in zip(run.counts, features.families[:1], strict=False))
+    squares = product.squares()
     monkeypatch.setattr(by_text, "BLOCK", 100)
-    for found, expected in zip(KernelProduct(features).runs, whole.runs, strict=True):
-        assert (found != expected).nnz == 0
+    np.testing.assert_allclose(product.squares(), squares, rtol=1e-13)
 
 
 def test_the_product_stores_fewer_counts_than_the_map():
