@@ -22,10 +22,12 @@ from numpy.typing import NDArray
 from tangentlens.data import Texts, Tokens, split, tokenize
 from tangentlens.data.messages import plain
 from tangentlens.data.suspects import Lists
+from tangentlens.data.texts import Described
 from tangentlens.errors import DataError, OptionError, nearest
 from tangentlens.features.family import Features
 from tangentlens.kernels import CNN, MLP, Architecture, SelfAttention, describe
 from tangentlens.kernels.comparing import distinct
+from tangentlens.learning.memory import give_back
 from tangentlens.learning.needs import check_audit
 from tangentlens.outcome import Audit, named
 from tangentlens.predictions import Trajectory, learn
@@ -86,11 +88,12 @@ class Settings:
         return cls(**given)
 
 
-def audit(texts: Texts, architectures: Sequence[Architecture] | None = None, *, progress: Progress | None = None,
-          **settings: Any) -> Audit:
+def audit(texts: Texts | Callable[[], Texts], architectures: Sequence[Architecture] | None = None, *,
+          progress: Progress | None = None, **settings: Any) -> Audit:
     """Says which features each architecture will learn from labelled texts, how strongly and when.
 
-    texts: with labels of two or more classes; architectures: by default MLP, CNN and tied SelfAttention.
+    texts: with labels of two or more classes, or a function that gives them, so that they can be let go as soon as they
+    are cut into tokens: large ones take much memory; architectures: by default MLP, CNN and tied SelfAttention.
     Settings: tokenizer, lowercase, min_count (see `tokenize`); validation (share held out to choose the time; with 0
     none is, and "best" means time 1,000), seed; loss (see `learn`); time (a number, or "best"), or steps and
     learning_rate for gradient descent; tolerance (relative, of the label scores of a flow). Of the flags: allow, forbid
@@ -108,62 +111,72 @@ def audit(texts: Texts, architectures: Sequence[Architecture] | None = None, *, 
     return audited(texts, choose(architectures), progress=progress, settings=settings)[0]
 
 
-def audited(texts: Texts, chosen: tuple[Architecture, ...], *, progress: Progress | None, settings: dict[str, Any]
-            ) -> tuple[Audit, Material]:
+def audited(texts: Texts | Callable[[], Texts], chosen: tuple[Architecture, ...], *, progress: Progress | None,
+            settings: dict[str, Any]) -> tuple[Audit, Material]:
     """The audit, and the tokenised texts that it was made from: for jobs that go on from there."""
     options = Settings.named(settings)
-    if not isinstance(texts, Texts):
-        raise DataError(f"audit needs Texts, not a {type(texts).__name__}; make them with tl.read_texts(texts, labels)")
-    if len(texts.classes) < 2:
-        raise DataError(f"an audit needs labels of at least two classes; {texts.source} has {len(texts.classes)}")
     started = clock.perf_counter()
     say = progress or (lambda line: None)
     lists = Lists.read(options.allow, options.forbid, options.suspects)
     earlier = None if options.previous is None else against(options.previous)
-    say("tokenising")
-    material = _material(texts, options)
+    material = Material.of(texts() if callable(texts) else texts, options, say)
+    give_back()
     say(check_audit(material.tokens, chosen, options.memory))
     few = len(material.tokens.ids) <= SIDE_BY_SIDE
     with ThreadPoolExecutor(1) as aside:  # nobody needs it before the flags
-        ground = aside.submit(Ground.of, material.tokens, material.train.labels, lists=lists,
-                              sources=material.train.sources, lowercased=options.lowercase)
+        ground = aside.submit(Ground.of, material.tokens, material.labels, lists=lists, sources=material.sources,
+                              lowercased=options.lowercase)
         found, heard = side_by_side([_Job(architecture, material, ground, options) for architecture in chosen], say,
                                     most=2 if few else 1)
     for line in heard:
         warnings.warn(line, stacklevel=3)
     trajectories, answers, tables, flagged_by = zip(*found, strict=True)
     flagged = together(flagged_by)
-    data = glance(texts, material.tokens, material.held_tokens, tokenizer=plain(options.tokenizer),
+    about = material.described
+    data = glance(about, material.tokens, material.held_tokens, tokenizer=plain(options.tokenizer),
                   training_rows=material.rows[0], validation_rows=material.rows[1])
-    about = _about(texts, options, chosen, clock.perf_counter() - started)
-    notes = (*heard, *notes_on(texts, material.tokens, len(material.held), zip(chosen, trajectories, strict=True)))
+    notes = (*heard, *notes_on(about, material.tokens, len(material.held_labels),
+                               zip(chosen, trajectories, strict=True)))
     flagged, gone = (flagged, flags_table([])) if earlier is None else compared_flags(flagged, earlier)
-    content = Report(f"What networks learn from {texts.source}", data, answers, notes, about, flags=flagged,
-                     gone=gone, live=Live(material.tokens, chosen, trajectories))
+    content = Report(f"What networks learn from {about.source}", data, answers, notes,
+                     _about(about, options, chosen, clock.perf_counter() - started), flags=flagged, gone=gone,
+                     live=Live(material.tokens, chosen, trajectories))
     return Audit(content, chosen, trajectories, material.tokens, pl.concat(tables), material.rows[0]), material
 
 
 @dataclass(frozen=True)
 class Material:
-    """Training and held-out texts, tokenised with the training vocabulary; rows: where both stand among the texts."""
+    """Training and held-out texts, tokenised with the training vocabulary, and their labels; sources: of the training
+    texts, or None; rows: where both stand among all texts, which are no longer needed.
+    """
 
-    train: Texts
-    held: Texts
+    described: Described
     tokens: Tokens
     held_tokens: Tokens
+    labels: NDArray[Any]
+    held_labels: NDArray[Any]
+    sources: tuple[str, ...] | None
     rows: tuple[NDArray[np.int64], NDArray[np.int64]]
 
-
-def _material(texts: Texts, options: Settings) -> Material:
-    """Splits and tokenises."""
-    everything = np.arange(len(texts))
-    rows = split(texts, options.validation, seed=options.seed) if options.validation else (everything, everything[:0])
-    train, held = texts[rows[0]], texts[rows[1]]
-    tokens = tokenize(train, tokenizer=options.tokenizer, lowercase=options.lowercase,
-                      min_count=options.min_count)
-    if not np.any(tokens.ids >= 0):
-        raise DataError(f"no token of {texts.source} occurs {options.min_count} times or more; lower min_count")
-    return Material(train, held, tokens, tokenize(held, vocabulary=tokens.vocabulary), rows)
+    @classmethod
+    def of(cls, texts: Texts, options: Settings, say: Progress) -> Material:
+        """Checks, splits and tokenises."""
+        if not isinstance(texts, Texts):
+            raise DataError(f"audit needs Texts, not a {type(texts).__name__}; make them with tl.read_texts(texts, "
+                            "labels)")
+        if len(texts.classes) < 2:
+            raise DataError(f"an audit needs labels of at least two classes; {texts.source} has {len(texts.classes)}")
+        say("tokenising")
+        everything, share = np.arange(len(texts)), options.validation
+        rows = split(texts, share, seed=options.seed) if share else (everything, everything[:0])
+        train, held, described = texts[rows[0]], texts[rows[1]], texts.described()
+        tokens = tokenize(train, tokenizer=options.tokenizer, lowercase=options.lowercase,
+                          min_count=options.min_count)
+        if not np.any(tokens.ids >= 0):
+            raise DataError(f"no token of {texts.source} occurs {options.min_count} times or more; lower min_count")
+        labels = described.labels
+        return cls(described, tokens, tokenize(held, vocabulary=tokens.vocabulary), labels[rows[0]], labels[rows[1]],
+                   train.sources, rows)
 
 
 def choose(architectures: Sequence[Architecture] | None) -> tuple[Architecture, ...]:
@@ -192,10 +205,11 @@ class _Job:
         say("counting patterns")
         features = self.architecture.features(self.material.tokens)
         validation = None
-        if len(self.material.held):
+        if len(self.material.held_labels):
             held = self.architecture.features(self.material.held_tokens, columns=features)
-            validation = (held, self.material.held.labels)
+            validation = (held, self.material.held_labels)
         trajectory = self._learned(features, validation, say)
+        give_back()
         say("label scores")
         found: Strongest = strongest(trajectory, step=trajectory.best)
         scores = named(found.scores, self.architecture)
@@ -206,7 +220,7 @@ class _Job:
         return trajectory, answered, scores, flagged
 
     def _learned(self, features: Features, validation: tuple[Features, Any] | None, say: Progress) -> Trajectory:
-        options, labels = self.options, self.material.train.labels
+        options, labels = self.options, self.material.labels
         if options.steps is not None:
             return learn(features, labels, options.loss, steps=options.steps, learning_rate=options.learning_rate,
                          validation=validation)
@@ -215,7 +229,8 @@ class _Job:
                      progress=say)
 
 
-def _about(texts: Texts, options: Settings, architectures: Sequence[Architecture], seconds: float) -> dict[str, Any]:
+def _about(texts: Described, options: Settings, architectures: Sequence[Architecture], seconds: float
+           ) -> dict[str, Any]:
     """Every setting, the versions and the data's fingerprint."""
     packages = ("tangentlens", "numpy", "scipy", "polars", "tokenizers")
     return {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import click
@@ -210,17 +211,16 @@ def _run(read: Callable[[], Texts], *, architectures: tuple[str, ...], output: s
     console = Console(stderr=True, quiet=quiet)
     keeping = kept(output) if verification else contextlib.nullcontext()
     with warnings_as_lines(quiet), keeping as folder, staged(output) as stage:
+        texts = _sampled(read, sample, settings["seed"])
         with console.status("reading") as status:
-            texts = read()
-            if sample is not None:
-                texts = texts.sample(sample, seed=settings["seed"])
             if verification:
+                texts = cache(texts)  # needed again
                 status.update("timing a few steps of training")
-                line = verification.announced(texts, chosen, settings)
+                line = verification.announced(texts(), chosen, settings)
                 console.print(Text(visible(line)), soft_wrap=True)
             found = job(texts, chosen, progress=lambda line: status.update(visible(line)), **settings)
         if verification and folder:
-            found = verification.trained(found, texts, settings, folder=folder, console=console)
+            found = verification.trained(found, texts(), settings, folder=folder, console=console)
         with console.status("writing"):
             found.write(stage)
     with printing(output):
@@ -234,6 +234,14 @@ def _run(read: Callable[[], Texts], *, architectures: tuple[str, ...], output: s
                        + (" Predicted and trained scores are in verified.parquet." if verification else ""))
     if fails(found.flags):
         raise SystemExit(1)
+
+
+def _sampled(read: Callable[[], Texts], sample: int | None, seed: int) -> Callable[[], Texts]:
+    """A function that reads texts, and draws some of them if so many are wanted."""
+    def texts() -> Texts:
+        return read() if sample is None else read().sample(sample, seed=seed)
+
+    return texts
 
 
 def _number(text: str, option: str, word: str) -> float | str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,8 +15,8 @@ from tangentlens.predictions.evidence import Evidence
 from tangentlens.report.compared import Learned, compared, with_leads
 
 
-def compare(texts: Texts, architectures: Sequence[Architecture] | None = None, *, progress: Progress | None = None,
-            **settings: Any) -> Audit:
+def compare(texts: Texts | Callable[[], Texts], architectures: Sequence[Architecture] | None = None, *,
+            progress: Progress | None = None, **settings: Any) -> Audit:
     """The audit of several architectures, and beside it what sets them apart on these texts.
 
     For every architecture at its best time, `content.compared` holds a `ComparedAnswer`: accuracy on held-out texts,
@@ -35,12 +35,12 @@ def compare(texts: Texts, architectures: Sequence[Architecture] | None = None, *
     found, material = audited(texts, chosen, progress=progress, settings=settings)
     say = progress or (lambda line: None)
     say("looking for n-grams that say the opposite of their words")
-    asked = Evidence.of(material.tokens, material.train.labels, material.held_tokens)
+    asked = Evidence.of(material.tokens, material.labels, material.held_tokens)
     answers, right, rows = [], [], found.table
     for architecture, trajectory in zip(found.architectures, found.trajectories, strict=True):
         say(f"{describe(architecture)}: comparing")
         learned = Learned.of(architecture, trajectory, rows)
-        answer, hits = compared(learned, asked, material.held.labels)
+        answer, hits = compared(learned, asked, material.held_labels)
         answers.append(answer)
         right.append(hits)
         rows = rows.slice(sum(learned.rows))

@@ -18,6 +18,20 @@ SEPARATOR = "[SEP]"
 
 
 @dataclass(frozen=True, eq=False)
+class Described:
+    """What reports tell of n labelled texts, also when they are gone; see `Texts` for the names."""
+
+    labels: NDArray[Any]  # (n,)
+    source: str
+    skipped: int
+    duplicates: int
+    fingerprint: str
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, eq=False)
 class Texts:
     """n texts and, unless they are a plain corpus, their labels.
 
@@ -87,6 +101,12 @@ class Texts:
             digest.update(text.encode("utf-8", "surrogatepass"))
         digest.update(repr(None if self.labels is None else self.labels.tolist()).encode("utf-8", "surrogatepass"))
         return digest.hexdigest()
+
+    def described(self) -> Described:
+        """What reports tell of them. Raises DataError where they have no labels."""
+        if self.labels is None:
+            raise DataError(f"{shown(self.source)} has no labels")
+        return Described(self.labels, self.source, self.skipped, self.duplicates, self.fingerprint)
 
     def sample(self, size: int, seed: int = 0) -> Texts:
         """`size` texts drawn without replacement, in their old order; all of them if there are no more.

@@ -14,6 +14,7 @@ from tangentlens.errors import ShapeError
 from tangentlens.features.counting import ranked
 
 ABSENT = -1
+BLOCK = 2**22  # tokens that are looked at at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +137,10 @@ def same_vocabulary(first: Vocabulary, second: Vocabulary) -> None:
 
 def _present(ids: NDArray[np.int32], size: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """The token ids that occur, and for every id its place among them (−1 for −1)."""
-    present = np.bincount(ids[ids >= 0], minlength=size) > 0
+    present = np.zeros(size + 1, bool)  # the last for −1
+    for low in range(0, len(ids), BLOCK):
+        present[ids[low:low + BLOCK]] = True
+    present = present[:size]
     found = np.flatnonzero(present)
     if len(found) == size:
         return found, ids

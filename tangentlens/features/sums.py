@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from tangentlens.data.sorting import blocks
 from tangentlens.data.threads import parallel, workers
@@ -34,6 +35,34 @@ def pulled(family: Family, scores: Array) -> Array:
     """Φ s, (n, k), for s of shape (columns, k)."""
     parts = parallel(lambda ends: family.part(*ends).counts @ scores, _cut(family, BLOCK))
     return np.concatenate(parts) if len(parts) > 1 else np.asarray(parts[0])
+
+
+def texts_with(family: Family) -> NDArray[np.int64]:
+    """How many texts hold each column of what is stored; (columns,)."""
+    def work(ends: tuple[int, int]) -> NDArray[np.int64]:
+        low, high = family.stored.indptr[list(ends)].tolist()
+        return np.bincount(family.stored.indices[low:high], minlength=family.columns)
+
+    return np.asarray(sum(parallel(work, _cut(family, max(BLOCK, SHARE * family.columns)))))
+
+
+def columns_of(family: Family, low: int, high: int) -> sparse.csc_array:
+    """The columns low … high − 1 of what is stored, or of `values`, (n, high − low), column by column."""
+    stored = family.stored
+    data = stored.data if family.values is None else family.values
+
+    def work(ends: tuple[int, int]) -> tuple[NDArray[Any], NDArray[np.int32], NDArray[np.int64]]:
+        start, stop = stored.indptr[list(ends)].tolist()
+        indices = stored.indices[start:stop]
+        inside = (indices >= low) & (indices < high)
+        before = np.concatenate([[0], np.cumsum(inside)])
+        return data[start:stop][inside], indices[inside] - np.int32(low), np.diff(
+            before[stored.indptr[ends[0]:ends[1] + 1] - start])
+
+    parts = parallel(work, _cut(family, BLOCK))
+    values, columns, sizes = (np.concatenate(part) for part in zip(*parts, strict=True))
+    indptr = np.concatenate([[0], np.cumsum(sizes)]).astype(columns.dtype if len(columns) < 2**31 else np.int64)
+    return sparse.csr_array((values, columns, indptr), shape=(stored.shape[0], high - low)).tocsc()
 
 
 def entries(family: Family, found: Callable[[Family], Entries]) -> Entries:

@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from scipy import sparse
 
-from tangentlens.data.sorting import distinct
+from tangentlens.data.sorting import blocks, distinct
 from tangentlens.data.suspects import COMPANION, Lists
+from tangentlens.data.threads import parallel
 from tangentlens.data.tokens import Vocabulary
+from tangentlens.features.counting import rows_of
 from tangentlens.kernels.architecture import Architecture, describe
 from tangentlens.predictions.ground import Ground, discoveries, priors, purity
 from tangentlens.predictions.leading import leading
@@ -31,6 +34,7 @@ OVERLAP = 0.7  # of the texts of an n-gram: in common with a worse one, which th
 ALONE_SHARE, ALONE_TEXTS = 0.5, 0.02  # of the texts with a feature, and of all texts: decided by it alone
 FEW = 0.5  # distinct sources, as a share of those that as many texts drawn at random would have
 MOST = 100  # flags of an architecture
+BLOCK = 2**21  # entries of patterns and texts that are worked on at a time
 
 
 def together(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
@@ -154,8 +158,10 @@ def _rule(holds: tuple[bool, bool, bool], named: str, kind: str, sources: str) -
 
 def _counted(found: Pulls, rows: NDArray[np.bool_], ground: Ground) -> tuple[Ids, Ids]:
     """Of these texts, how many hold each pattern, and how many of them are of the class that it pushes to."""
-    member = (ground.index[:, None] == np.arange(len(ground.classes))) & rows[:, None]
-    counts = np.asarray(found.present.T @ member.astype(np.int64)).astype(np.int64)
+    member = ((ground.index[:, None] == np.arange(len(ground.classes))) & rows[:, None]).astype(np.int64)
+    present = sparse.csr_array(found.present.T)
+    parts = parallel(lambda ends: rows_of(present, *ends) @ member, blocks(present.indptr.astype(np.int64), BLOCK))
+    counts = np.concatenate([np.zeros((0, len(ground.classes)), np.int64), *parts])
     return counts.sum(axis=1), counts[np.arange(len(counts)), found.toward]
 
 
@@ -179,23 +185,31 @@ def _kinds(found: Pulls, ground: Ground) -> NDArray[Any]:
 def _few(found: Pulls, numbers: Ids, ground: Ground) -> NDArray[Any]:
     """What few sources some patterns' texts come from, "" if they are not few; (d,)."""
     result = np.full(len(found.toward), "", dtype=object)
-    present = found.present[:, numbers]
-    texts = np.diff(present.indptr)
-    column = np.repeat(np.arange(len(texts)), texts)
+    texts = np.diff(found.present.indptr)[numbers]
+    runs = blocks(np.cumsum([0, *texts]), BLOCK)
     about = ((ground.groups, "texts that are not near-duplicates"), (ground.sources, "sources"))
     for group, words in about:
         if group is None:
             continue
         size = np.bincount(group)
-        several = np.flatnonzero(size[group[present.indices]] > 1)
-        pairs = distinct(column[several] * len(size) + group[present.indices[several]])
-        different = texts - np.bincount(column[several], minlength=len(texts)) + np.bincount(
-            pairs // len(size), minlength=len(texts))
+        parts = parallel(lambda run: _different(found, numbers[slice(*run)], group, size), runs)  # noqa: B023
+        different = np.concatenate([np.empty(0, np.int64), *parts])
         sizes, how_many = np.unique(size, return_counts=True)
         expected = ((1 - (1 - sizes / len(group)) ** texts[:, None]) * how_many).sum(axis=1)
         for j in np.flatnonzero(different <= FEW * expected).tolist():
             result[numbers[j]] = f"only {different[j]} {words}, of {texts[j]} texts"
     return result
+
+
+def _different(found: Pulls, numbers: Ids, group: Ids, size: Ids) -> Ids:
+    """In how many groups the texts with each of some patterns are; size: of all groups."""
+    present = found.present[:, numbers]
+    texts = np.diff(present.indptr)
+    column = np.repeat(np.arange(len(texts)), texts)
+    several = np.flatnonzero(size[group[present.indices]] > 1)
+    pairs = distinct(column[several] * len(size) + group[present.indices[several]])
+    return np.asarray(texts - np.bincount(column[several], minlength=len(texts)) + np.bincount(
+        pairs // len(size), minlength=len(texts)))
 
 
 def _without_repeats(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from tangentlens.features.family import Family
 from tangentlens.features.lags import occurring, runs
+from tangentlens.features.sums import occurred
 from tangentlens.predictions.scores import crossing, score_paths
 from tangentlens.predictions.shortcuts import Learned, Pulls
 
@@ -41,8 +42,7 @@ def _occurrences(families: list[Family]) -> list[Array]:
     """How often every column occurs in the training texts, in the families of one run; (columns,) each."""
     if len(families) > 1:
         return [found[:, 0] for found in occurring(families, np.ones((len(families[0].weight), 1)))][::-1]
-    raw = families[0].occurrences
-    return [np.bincount(raw.indices, weights=raw.data, minlength=families[0].columns).astype(np.float64)]
+    return [occurred(families[0], np.ones((len(families[0].weight), 1), np.int64))[:, 0].astype(np.float64)]
 
 
 def _named(family: Family, scores: Array, columns: tuple[Ids, Ids], learned: Learned) -> list[Leading]:

@@ -12,6 +12,7 @@ from scipy import sparse
 
 from tangentlens.data.sorting import blocks
 from tangentlens.data.threads import parallel
+from tangentlens.features import sums
 from tangentlens.features.family import Family
 from tangentlens.features.lags import entries, runs
 from tangentlens.features.patterns import Patterns
@@ -100,7 +101,7 @@ def _pulls(families: list[Family], scores: list[Array], decision: Array, least: 
     bound = _bound(families, places, len(tokens))
     first, often = families[0], bound >= least
     if len(families) == 1 and len(first.groups) == 1 and first.ends is None:
-        parts = [_of_one(first, scores[0], decision, often)] if often.any() else []
+        parts = [_of_one(first, scores[0], decision, some) for some in _runs_of(often, bound)]
     else:
         numbered = ((some, [_numbered(some)[place] for place in places]) for some in _runs_of(often, bound))
         parts = [part for some, numbers in numbered
@@ -129,14 +130,14 @@ def _runs_of(often: NDArray[np.bool_], bound: Ids) -> Iterator[NDArray[np.bool_]
 
 def _of_one(family: Family, scores: Array, decision: Array, often: NDArray[np.bool_]) -> Part:
     """Which patterns are kept, the texts with each, their numbers, and the effects; where a pattern is one column."""
-    stored = family.stored
-    columns = sparse.csr_array((stored.data if family.values is None else family.values, stored.indices, stored.indptr),
-                               shape=stored.shape).tocsc()
+    first, last = np.flatnonzero(often)[[0, -1]].tolist()
+    columns, chosen = sums.columns_of(family, first, last + 1), often[first:last + 1]
     sizes = np.diff(columns.indptr)
     text, data = columns.indices, columns.data
-    if not often.all():
-        entry = np.repeat(often, sizes)
-        text, data, sizes, scores = text[entry], data[entry], sizes[often], scores[often]
+    if not chosen.all():
+        entry = np.repeat(chosen, sizes)
+        text, data, sizes = text[entry], data[entry], sizes[chosen]
+    scores = scores[often]
     factor = np.ones(len(scores)) if family.scale is None else family.scale[often]
 
     def added(entries: slice, pattern: Ids) -> Array:
@@ -214,8 +215,7 @@ def _bound(families: list[Family], places: list[Ids], size: int) -> Ids:
     total = np.zeros(size, np.int64)
     for run in runs(families):
         family = families[run[0]]
-        entries = np.bincount(family.stored.indices, minlength=family.columns)
-        total[places[run[0]]] += entries.reshape(len(family.groups), -1).sum(axis=0)
+        total[places[run[0]]] += sums.texts_with(family).reshape(len(family.groups), -1).sum(axis=0)
     return total
 
 

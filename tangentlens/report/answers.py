@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from tangentlens.data.texts import Texts
+from tangentlens.data.texts import Described
 from tangentlens.data.tokens import Tokens
 from tangentlens.kernels.architecture import Architecture, describe
 from tangentlens.kernels.varying import steady, trends
@@ -16,10 +16,9 @@ from tangentlens.report.content import ArchitectureAnswer, DataGlance
 BINS = 24
 
 
-def glance(texts: Texts, training: Tokens, validation: Tokens, *, tokenizer: str, training_rows: np.ndarray,
+def glance(texts: Described, training: Tokens, validation: Tokens, *, tokenizer: str, training_rows: np.ndarray,
            validation_rows: np.ndarray) -> DataGlance:
     """The data at a glance: classes, lengths, duplicates. The rows say where each tokenised text stands in `texts`."""
-    assert texts.labels is not None
     lengths = np.zeros(len(texts), dtype=np.int64)
     lengths[training_rows], lengths[validation_rows] = training.lengths, validation.lengths
     table = pl.DataFrame({"class": pl.Series(texts.labels), "length": lengths})

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from tangentlens.data.texts import Texts
+from tangentlens.data.texts import Described
 from tangentlens.data.tokens import Tokens
 from tangentlens.kernels import Architecture, ElmanRNN, LinearRNN, describe
 from tangentlens.predictions.trajectory import Trajectory
@@ -14,7 +14,7 @@ from tangentlens.predictions.trajectory import Trajectory
 WORTH_A_NOTE = 1e-3  # share of the kernel that truncation may leave out unmentioned
 
 
-def notes_on(texts: Texts, tokens: Tokens, held_out: int, learned: Iterable[tuple[Architecture, Trajectory]]
+def notes_on(texts: Described, tokens: Tokens, held_out: int, learned: Iterable[tuple[Architecture, Trajectory]]
              ) -> tuple[str, ...]:
     """One sentence for everything a reader should know; `tokens` are those of the training texts."""
     notes = []
