@@ -36,6 +36,9 @@ class Live:
         """What the page reads, in at most `largest` bytes of JSON: `left_out` names the architectures that have no
         room or that the page cannot count; if none is left there are no tokens either.
         """
+        if 2 * len(self.tokens.ids) > largest:  # two bytes each at least: not written only to be thrown away
+            return {"architectures": [], "left_out": [describe(one) for one in self.architectures],
+                    "total": len(self.tokens.ids)}
         texts = _texts(self.tokens, self.trajectories[0])
         room = largest - len(json.dumps(texts))
         chosen, left_out = [], []
