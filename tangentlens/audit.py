@@ -45,6 +45,7 @@ Progress = Callable[[str], None]
 DEFAULT_ARCHITECTURES: tuple[Architecture, ...] = (MLP(), CNN(), SelfAttention(scores="tied"))
 _PATHS = ("tokenizer", "allow", "forbid", "suspects", "previous")
 UNVALIDATED = 1e3  # the best time, where no text is held out to choose it
+LARGE = 4_000_000  # tokens from which on memory is given back after every stage
 SIDE_BY_SIDE = 30_000_000  # tokens up to which two architectures are worked on at the same time: memory
 
 
@@ -202,14 +203,15 @@ class _Job:
         """Features, learning, label scores, flags: the trajectory, the answer, label scores and flags."""
         started = clock.perf_counter()
         spectrum = self.architecture.spectrum()
+        say = self._clearing(say)
         say("counting patterns")
         features = self.architecture.features(self.material.tokens)
         validation = None
         if len(self.material.held_labels):
             held = self.architecture.features(self.material.held_tokens, columns=features)
             validation = (held, self.material.held_labels)
+        say("learning")
         trajectory = self._learned(features, validation, say)
-        give_back()
         say("label scores")
         found: Strongest = strongest(trajectory, step=trajectory.best)
         scores = named(found.scores, self.architecture)
@@ -217,7 +219,17 @@ class _Job:
         flagged = flags(self.architecture, trajectory, self.ground.result(), step=trajectory.best)
         answered = answer(self.architecture, trajectory, found, seconds=clock.perf_counter() - started,
                           spectrum=spectrum)
+        say("done")
         return trajectory, answered, scores, flagged
+
+    def _clearing(self, say: Progress) -> Progress:
+        """Says a line, and before it gives back the memory that the stage before has left, if there is much."""
+        def said(line: str) -> None:
+            if len(self.material.tokens.ids) > LARGE:
+                give_back()
+            say(line)
+
+        return said
 
     def _learned(self, features: Features, validation: tuple[Features, Any] | None, say: Progress) -> Trajectory:
         options, labels = self.options, self.material.labels

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from tangentlens.learning.basis import TINY, TOGETHER, GrowingBasis, across, less, times
+from tangentlens.learning.basis import TINY, TOGETHER, GrowingBasis, across, beside, less, times
 from tangentlens.learning.feature_basis import FeatureBasis
 
 Array = NDArray[np.float64]
@@ -116,7 +116,10 @@ def _from_features(basis: GrowingBasis, path: list[Array], integrals: list[Array
 def _shown(basis: FeatureBasis, weights: Array) -> Array:
     """Z w on the training texts, (n c, p), for feature weights (k c, p); some columns at a time."""
     n = basis.shape[0] * basis.shape[1]
-    return np.hstack([basis.shown(weights[:, low:low + TOGETHER])[:n] for low in range(0, weights.shape[1], TOGETHER)])
+    found = np.empty((n, weights.shape[1]), order="F")
+    for low in range(0, weights.shape[1], TOGETHER):
+        found[:, low:low + TOGETHER] = basis.shown(weights[:, low:low + TOGETHER])[:n]
+    return found
 
 
 def _towards(basis: FeatureBasis, wanted: Array, allowed: float) -> tuple[Array, Array, Array]:
@@ -126,23 +129,24 @@ def _towards(basis: FeatureBasis, wanted: Array, allowed: float) -> tuple[Array,
     Features are weighted by how rare they are, or hundreds of steps would go to frequent ones before the rare ones come
     right.
     """
-    steps: list[Array] = []
+    n = basis.shape[0] * basis.shape[1]
+    steps, step = np.empty((n, 0)), np.zeros((n, 1))
     images, directions = np.empty((2, len(wanted), 0))
     weight = np.maximum(basis.squares(), TINY)[:, None] ** -TILT
-    left, rest, before, n = wanted, wanted, 1.0, basis.shape[0] * basis.shape[1]
-    while np.linalg.norm(rest) > allowed and len(steps) < max(STEPS, len(basis)):
+    left, rest, before = wanted, wanted, 1.0
+    while np.linalg.norm(rest) > allowed and steps.shape[1] < max(STEPS, len(basis)):
         gap = basis.shown(weight * left)[:n]
         squared = float(np.sum(gap**2))
         if not squared:
             break
-        step = gap if not steps else gap + steps[-1] * (squared / before)
+        step = gap + step * (squared / before)
         image, before = basis.seen(step), squared
         left = left - image * (float(np.sum(weight * image * left)) / float(np.sum(weight * image**2)))
         new = image
         for _ in range(2):
             new = new - directions @ (directions.T @ new)
         new = new / max(float(np.linalg.norm(new)), TINY)
-        steps.append(step)
+        steps = beside(steps, 1, lambda rows: step[rows])  # noqa: B023
         images, directions = np.hstack([images, image]), np.hstack([directions, new])
         rest = rest - new * float(np.sum(new * rest))
-    return np.hstack([np.empty((n, 0)), *steps]), images, directions
+    return steps, images, directions

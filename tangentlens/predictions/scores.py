@@ -18,6 +18,7 @@ from tangentlens.learning.dynamics import Dynamics
 Array = NDArray[np.float64]
 TOGETHER = 2**24  # label scores of a family, at all records, up to which they are held together
 CHUNK = 2**22  # label scores held at a time while half steps are found
+STACKED = 2**24  # dual coefficients that are copied at a time
 SHARED = 100_000  # features from which on families are worked on side by side …
 ALIKE = 1.3  # … where none has this many times its share of them: that one shares its own work
 
@@ -55,7 +56,7 @@ def family_table(family: Family, dynamics: Dynamics, record: int, *, half_steps:
     members = _members(dynamics)
     found = sums.occurred(family, np.column_stack([np.ones(len(members), np.int64), members]))
     if half_steps and record and family.columns * (record + 1) * members.shape[1] <= TOGETHER:
-        paths = family.score(sums.pushed(family, _stacked(dynamics, record + 1)))
+        paths = family.score(sums.pushed(family, _stacked(dynamics, 0, record + 1)))
         paths = paths.reshape(len(paths), record + 1, members.shape[1])
         scores = paths[:, -1]
         half = np.column_stack([crossing(paths[:, :, output], scores[:, output], dynamics.steps[:record + 1])
@@ -77,7 +78,7 @@ def _lag_tables(families: list[Family], dynamics: Dynamics, record: int, half_st
     """The rows of the families of several lags, whose sums go from lag to lag."""
     c, steps = dynamics.duals.shape[2], dynamics.steps[:record + 1]
     first = 0 if half_steps and record else record
-    weighted = families[0].weight[:, None] * _stacked(dynamics, record + 1)[:, first * c:]
+    weighted = families[0].weight[:, None] * _stacked(dynamics, first, record + 1)
     vectors = np.hstack([np.ones((len(weighted), 1)), _members(dynamics), weighted])
     tables = []
     for family, found in zip(families[::-1], lags.occurring(families, vectors), strict=True):
@@ -120,12 +121,13 @@ def score_paths(family: Family, dynamics: Dynamics, columns: NDArray[np.int64]) 
     """Label scores of some columns at every record; shape (T, len(columns), c)."""
     size, records = len(family), len(dynamics.duals)
     result = np.zeros((records, len(columns), dynamics.duals.shape[2]))
-    stacked = _stacked(dynamics, records)
     group, pattern = np.divmod(columns, size)
     every = (np.arange(len(family.groups))[:, None] * size + pattern).ravel()
-    pushes = family.counts_of(every).T @ stacked
-    for other, pushed in enumerate(pushes.reshape(len(family.groups), len(columns), records, -1)):
-        result += np.moveaxis(family.coefficients[group, other][:, None, None] * pushed, 1, 0)
+    counts = family.counts_of(every).T
+    for low, high in _chunks(records, STACKED // max(1, dynamics.duals[0].size)):
+        pushes = counts @ _stacked(dynamics, low, high)
+        for other, pushed in enumerate(pushes.reshape(len(family.groups), len(columns), high - low, -1)):
+            result[low:high] += np.moveaxis(family.coefficients[group, other][:, None, None] * pushed, 1, 0)
     return result if family.scale is None else result * family.scale[columns][:, None]
 
 
@@ -160,7 +162,7 @@ def _half_steps_of(patterns: NDArray[np.int64], half: Array, family: Family, cou
     """Writes the half steps of some patterns."""
     dynamics, record, final = learned
     size, groups = len(family), len(family.groups)
-    stacked = _stacked(dynamics, record + 1)
+    stacked = _stacked(dynamics, 0, record + 1)
     every = (np.arange(groups)[:, None] * size + patterns).ravel()
     number = np.full(family.columns, -1, np.int32)
     number[every] = np.arange(len(every))
@@ -205,9 +207,9 @@ def crossing(paths: Array, final: Array, steps: Array) -> Array:
     return np.where(reached[rows, first], crossing, np.nan)
 
 
-def _stacked(dynamics: Dynamics, records: int) -> Array:
-    n = dynamics.duals.shape[1]
-    return np.ascontiguousarray(np.moveaxis(dynamics.duals[:records], 0, 1)).reshape(n, -1)
+def _stacked(dynamics: Dynamics, low: int, high: int) -> Array:
+    """The dual coefficients at some records, (n, (high − low) c)."""
+    return np.ascontiguousarray(np.moveaxis(dynamics.duals[low:high], 0, 1)).reshape(dynamics.duals.shape[1], -1)
 
 
 def _chunks(size: int, step: int) -> Iterator[tuple[int, int]]:

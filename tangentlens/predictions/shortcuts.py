@@ -101,15 +101,16 @@ def _pulls(families: list[Family], scores: list[Array], decision: Array, least: 
     bound = _bound(families, places, len(tokens))
     first, often = families[0], bound >= least
     if len(families) == 1 and len(first.groups) == 1 and first.ends is None:
-        parts = [_of_one(first, scores[0], decision, some) for some in _runs_of(often, bound)]
+        parts = (_of_one(first, scores[0], decision, some) for some in _runs_of(often, bound))
     else:
         numbered = ((some, [_numbered(some)[place] for place in places]) for some in _runs_of(often, bound))
-        parts = [part for some, numbers in numbered
-                 if (part := _of_several(families, scores, decision, (some, numbers, least)))]
-    if not parts:
+        parts = (part for some, numbers in numbered
+                 if (part := _of_several(families, scores, decision, (some, numbers, least))))
+    text, of_run = _collected(parts, int(bound[often].sum()))
+    if not of_run:
         return None
-    kept, indices, sizes, effects = zip(*parts, strict=True)
-    kept, text = np.logical_or.reduce(kept), np.concatenate(indices)
+    kept, sizes, effects = zip(*of_run, strict=True)
+    kept = np.logical_or.reduce(kept)
     indptr = np.concatenate([[0], np.cumsum(np.concatenate(sizes))])
     present = sparse.csc_array((np.ones(len(text), np.int8), text, indptr.astype(text.dtype)),
                                shape=(len(decision), int(kept.sum())))
@@ -117,6 +118,16 @@ def _pulls(families: list[Family], scores: list[Array], decision: Array, least: 
     inverse = tuple(_inverse(number[place], int(kept.sum())) for place in places)
     mean, toward, weight, decided = (np.concatenate(part) for part in zip(*effects, strict=True))
     return Pulls(tokens[kept], present, mean, toward, weight, decided, tuple(families), inverse, tuple(scores))
+
+
+def _collected(parts: Iterator[Part], most: int) -> tuple[NDArray[np.int32], list[Any]]:
+    """The texts of all parts, at most so many, one after another in one array; and the rest of every part."""
+    text, used, rest = np.empty(most, np.int32), 0, []
+    for kept, some, sizes, effects in parts:
+        text[used:used + len(some)] = some
+        used += len(some)
+        rest.append((kept, sizes, effects))
+    return text[:used], rest
 
 
 def _runs_of(often: NDArray[np.bool_], bound: Ids) -> Iterator[NDArray[np.bool_]]:
