@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,26 @@ def test_progress_and_defaults(reviews: tl.Texts) -> None:
     assert any(line.startswith("CNN: time") for line in lines)
     assert tl.audit(reviews, tl.MLP(), time=1.0).architectures == (tl.MLP(),)  # type: ignore[arg-type]
     assert repr(audit) == "Audit(400 texts, MLP, CNN, SelfAttention:scores=tied)"
+
+
+def test_texts_that_a_function_gives_are_let_go_once_they_are_cut(reviews: tl.Texts, found: tl.Audit) -> None:
+    """And the audit is the same."""
+    given: list[weakref.ref[tl.Texts]] = []
+    alive: dict[str, bool] = {}
+
+    def texts() -> tl.Texts:
+        made = tl.Texts(reviews.texts, reviews.labels, reviews.source)
+        given.append(weakref.ref(made))
+        return made
+
+    def progress(line: str) -> None:
+        alive[line.split(": ")[-1]] = given[0]() is not None
+
+    again = tl.audit(texts, found.architectures, progress=progress)
+    assert alive["tokenising"]
+    assert not alive["counting patterns"]
+    assert again.table.equals(found.table)
+    assert again.summary()["data"] == found.summary()["data"]
 
 
 def test_impossible_arguments(reviews: tl.Texts) -> None:

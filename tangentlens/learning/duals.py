@@ -19,12 +19,14 @@ from tangentlens.learning.feature_basis import FeatureBasis
 Array = NDArray[np.float64]
 HARMLESS = 0.1  # share of the tolerance by which duals may differ from those of the basis, in the norm of Θ
 TILT = 0.75  # power of the squares of a feature by which it is weighted less: more would favour rare ones too much
+HELD = 2**22  # dual coefficients that are changed at a time
 STEPS = 50  # of conjugate gradients, at most, or as many as the basis has vectors
 
 
 def settle(basis: GrowingBasis, path: list[Array], integrals: list[Array], tolerance: float) -> float:
     """Writes the dual coefficients at some moments, where the flow has coefficients z (m,) of the basis, over their
-    integrals, (n, c) each. Returns by how much, at most, Θ tells them from those of the basis at the end, relative.
+    integrals, (n, c) each. Returns by how much, at most, Θ tells them from those of the basis at the end, relative. A
+    basis of features has no outputs afterwards.
     """
     if path:
         size = max(float(np.linalg.norm(path[-1])), TINY)
@@ -36,9 +38,10 @@ def settle(basis: GrowingBasis, path: list[Array], integrals: list[Array], toler
 
 def _blocks(path: list[Array], integrals: list[Array], change: Callable[[Array, Array], Array]) -> None:
     """Writes a change of integrals (n c, p) and coefficients (m, p) over the first, some moments at a time."""
-    for low in range(0, len(path), TOGETHER):
-        some = integrals[low:low + TOGETHER]
-        changed = change(np.hstack(some), np.stack(path[low:low + TOGETHER], axis=1))
+    each = int(np.clip(HELD // len(integrals[0]), 1, TOGETHER))
+    for low in range(0, len(path), each):
+        some = integrals[low:low + each]
+        changed = change(np.hstack(some), np.stack(path[low:low + each], axis=1))
         for one, column in zip(some, changed.T, strict=True):
             one[:, 0] = column
 
@@ -96,9 +99,11 @@ def _from_features(basis: GrowingBasis, path: list[Array], integrals: list[Array
     inverse = basis.inverse()
 
     def completed(duals: Array, z: Array) -> Array:
-        return duals + times(basis.fitted, inverse @ (z - across(basis.features, basis.seen(duals))))
+        duals += times(basis.fitted, inverse @ (z - across(basis.features, basis.seen(duals))))
+        return duals
 
     _blocks(path, integrals, completed)
+    basis.let_go()
     wanted = basis.seen(integrals[-1]) - basis.features @ path[-1][:, None]
     steps, images, directions = _towards(basis, wanted, allowed)
     if not steps.shape[1]:

@@ -49,6 +49,10 @@ class FeatureBasis(GrowingBasis):
         """Σ z² of every feature, (k c,)."""
         return np.repeat(self.product.squares(), self.shape[1])
 
+    def let_go(self) -> None:
+        """Lets go of the outputs, the largest array of all, where nothing needs them any more."""
+        self.outputs = self.outputs[:, :0].copy()
+
     def left_out(self, duals: Array) -> tuple[Array, float, float]:
         """What the basis leaves out of Zᵀ a for duals (n c, p), (k c, p); the largest norm of Zᵀ a, and the norm below
         which the first is rounding: where there are more texts than features, Θ sees little of most duals.

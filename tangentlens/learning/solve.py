@@ -139,7 +139,7 @@ def _flow(recorder: Recorder, time: float | str | None, until_loss: float | None
     if until_loss is not None:
         moments, path = _cut(solver, moments, path, search)
     kept = None if chosen is None else {*chosen.tolist(), float(moments[-1]), *search.least()}
-    _record(recorder, solver, moments, path, kept)
+    _record(recorder, solver, moments, path, kept, progress or (lambda line: None))
     return recorder.finish("time", error=solver.error)
 
 
@@ -150,12 +150,14 @@ def _warn_of(error: float, tolerance: float, *, inside: int = 0) -> None:
                       "choose a smaller time or a larger tolerance", stacklevel=5 + inside)
 
 
-def _record(recorder: Recorder, solver: GalerkinFlow, moments: Array, path: list[Array], kept: set[float] | None
-            ) -> None:
+def _record(recorder: Recorder, solver: GalerkinFlow, moments: Array, path: list[Array], kept: set[float] | None,
+            say: Progress) -> None:
     """Records the moments that are kept, None for all."""
     wanted = [place for place, moment in enumerate(moments.tolist()) if kept is None or moment in kept]
+    say(f"outputs at {len(wanted)} moments")
     for place, (duals, f) in zip(wanted, solver.records(moments, path, set(wanted)), strict=True):
         recorder.add(moments[place], duals, f)
+    say(f"dual coefficients at {len(wanted)} moments")
     finite = [path[place] for place in wanted if np.isfinite(moments[place])]
     apart = settle(solver.basis, finite, recorder.duals[1:len(finite) + 1], solver.tolerance)
     if apart > solver.error:

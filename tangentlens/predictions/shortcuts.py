@@ -24,7 +24,8 @@ Effects = tuple[Array, Ids, Array, Ids]
 Part = tuple[NDArray[np.bool_], NDArray[Any], NDArray[Any], Effects]
 LEAST = 5  # texts that a feature needs
 BLOCK = 2**21  # entries whose effects are worked out at a time …
-TOGETHER = 2**25  # … and whose values are kept
+TOGETHER = 2**25  # … whose values are kept …
+COLUMNS = 2**24  # … and that are looked up at a time, where a pattern is one column
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,9 +102,9 @@ def _pulls(families: list[Family], scores: list[Array], decision: Array, least: 
     bound = _bound(families, places, len(tokens))
     first, often = families[0], bound >= least
     if len(families) == 1 and len(first.groups) == 1 and first.ends is None:
-        parts = (_of_one(first, scores[0], decision, some) for some in _runs_of(often, bound))
+        parts = (_of_one(first, scores[0], decision, some) for some in _runs_of(often, bound, COLUMNS))
     else:
-        numbered = ((some, [_numbered(some)[place] for place in places]) for some in _runs_of(often, bound))
+        numbered = ((some, [_numbered(some)[place] for place in places]) for some in _runs_of(often, bound, TOGETHER))
         parts = (part for some, numbers in numbered
                  if (part := _of_several(families, scores, decision, (some, numbers, least))))
     text, of_run = _collected(parts, int(bound[often].sum()))
@@ -130,9 +131,9 @@ def _collected(parts: Iterator[Part], most: int) -> tuple[NDArray[np.int32], lis
     return text[:used], rest
 
 
-def _runs_of(often: NDArray[np.bool_], bound: Ids) -> Iterator[NDArray[np.bool_]]:
+def _runs_of(often: NDArray[np.bool_], bound: Ids, size: int) -> Iterator[NDArray[np.bool_]]:
     """Some patterns at a time, so that what all entries add is never there at once."""
-    for low, high in blocks(np.cumsum([0, *np.where(often, bound, 0)]), TOGETHER):
+    for low, high in blocks(np.cumsum([0, *np.where(often, bound, 0)]), size):
         some = np.zeros(len(often), bool)
         some[low:high] = often[low:high]
         if some.any():
