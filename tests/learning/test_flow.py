@@ -171,7 +171,9 @@ def test_best_goes_past_the_minimum_of_the_validation_loss():
     losses = trajectory.curves["validation_loss"].to_numpy()
     assert 0 < trajectory.best == len(losses) - 2
     assert losses[trajectory.best] == losses.min() < losses[-1]
-    assert all("training loss" in line and "products" in line for line in lines)
+    *segments, outputs, duals = lines
+    assert all("training loss" in line and "products" in line for line in segments)
+    assert (outputs, duals) == tuple(f"{what} at {len(losses) - 1} moments" for what in ("outputs", "dual coefficients"))
     longer = tl.learn(features, labels, time=float(3 * trajectory.steps[-1]), record=trajectory.steps[1:],
                       validation=(net.features(other, columns=features), other_labels))
     assert longer.best == trajectory.best
