@@ -173,7 +173,8 @@ def test_best_goes_past_the_minimum_of_the_validation_loss():
     assert losses[trajectory.best] == losses.min() < losses[-1]
     *segments, outputs, duals = lines
     assert all("training loss" in line and "products" in line for line in segments)
-    assert (outputs, duals) == tuple(f"{what} at {len(losses) - 1} moments" for what in ("outputs", "dual coefficients"))
+    assert outputs == f"outputs at {len(losses) - 1} moments"
+    assert duals == f"dual coefficients at {len(losses) - 1} moments"
     longer = tl.learn(features, labels, time=float(3 * trajectory.steps[-1]), record=trajectory.steps[1:],
                       validation=(net.features(other, columns=features), other_labels))
     assert longer.best == trajectory.best
