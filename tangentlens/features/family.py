@@ -12,7 +12,7 @@ from scipy import sparse
 
 from tangentlens.errors import ShapeError
 from tangentlens.features import lags, sums
-from tangentlens.features.counting import count_matrix, rows_of
+from tangentlens.features.counting import count_matrix, rows_of, valued
 from tangentlens.features.patterns import Patterns, escaped
 
 Array = NDArray[np.float64]
@@ -123,7 +123,7 @@ class Family:
             data = occurrences.data * np.repeat(self.weight, np.diff(occurrences.indptr))
         if self.scale is not None:
             data = data * self.scale[occurrences.indices]
-        return sparse.csr_array((data, occurrences.indices, occurrences.indptr), shape=occurrences.shape)
+        return valued(occurrences, data)
 
     @property
     def names(self) -> pl.Series:

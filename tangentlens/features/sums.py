@@ -11,6 +11,7 @@ from scipy import sparse
 
 from tangentlens.data.sorting import blocks
 from tangentlens.data.threads import parallel, workers
+from tangentlens.features.counting import transposed
 
 if TYPE_CHECKING:
     from tangentlens.features.family import Family
@@ -18,17 +19,17 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 Entries = tuple[NDArray[np.int32], NDArray[np.int32], Array]
 BLOCK = 2**22  # stored counts of the texts that are worked on at a time, at least …
-SHARE = 4  # … or so many for each number of a result as tall as there are columns
+SHARE = 2  # … or so many for each number of a result as tall as there are columns
 
 
 def pushed(family: Family, vectors: Array) -> Array:
     """Φᵀ v, (columns, k), for v of shape (n, k)."""
-    return _summed(family, vectors, lambda part, v: part.counts.T @ v)
+    return _summed(family, vectors, lambda part, v: transposed(part.counts) @ v)
 
 
 def occurred(family: Family, vectors: NDArray[np.int64]) -> NDArray[np.int64]:
     """The same with plain occurrences and whole numbers."""
-    return _summed(family, vectors, lambda part, v: (part.occurrences.T @ v).astype(np.int64, copy=False))
+    return _summed(family, vectors, lambda part, v: (transposed(part.occurrences) @ v).astype(np.int64, copy=False))
 
 
 def pulled(family: Family, scores: Array) -> Array:
@@ -49,14 +50,15 @@ def texts_with(family: Family) -> NDArray[np.int64]:
 def columns_of(family: Family, low: int, high: int) -> sparse.csc_array:
     """The columns low … high − 1 of what is stored, or of `values`, (n, high − low), column by column."""
     stored = family.stored
-    data = stored.data if family.values is None else family.values
+    data: NDArray[Any] = stored.data if family.values is None else family.values
+    dtype: type[np.number[Any]] = np.int32 if family.values is None else np.float64
 
     def work(ends: tuple[int, int]) -> tuple[NDArray[Any], NDArray[np.int32], NDArray[np.int64]]:
         start, stop = stored.indptr[list(ends)].tolist()
         indices = stored.indices[start:stop]
         inside = (indices >= low) & (indices < high)
         before = np.concatenate([[0], np.cumsum(inside)])
-        return data[start:stop][inside], indices[inside] - np.int32(low), np.diff(
+        return data[start:stop][inside].astype(dtype, copy=False), indices[inside] - np.int32(low), np.diff(
             before[stored.indptr[ends[0]:ends[1] + 1] - start])
 
     parts = parallel(work, _cut(family, BLOCK))

@@ -16,6 +16,7 @@ from tangentlens.features import sums
 from tangentlens.features.family import Family
 from tangentlens.features.lags import entries, runs
 from tangentlens.features.patterns import Patterns
+from tangentlens.learning.memory import give_back
 from tangentlens.predictions.trajectory import Trajectory
 
 Array = NDArray[np.float64]
@@ -25,7 +26,8 @@ Part = tuple[NDArray[np.bool_], NDArray[Any], NDArray[Any], Effects]
 LEAST = 5  # texts that a feature needs
 BLOCK = 2**21  # entries whose effects are worked out at a time …
 TOGETHER = 2**25  # … whose values are kept …
-COLUMNS = 2**24  # … and that are looked up at a time, where a pattern is one column
+LARGE = 2**25  # entries from which on memory is given back after each part
+COLUMNS = 2**23  # … and that are looked up at a time, where a pattern is one column
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +130,8 @@ def _collected(parts: Iterator[Part], most: int) -> tuple[NDArray[np.int32], lis
         text[used:used + len(some)] = some
         used += len(some)
         rest.append((kept, sizes, effects))
+        if most > LARGE:
+            give_back()
     return text[:used], rest
 
 
