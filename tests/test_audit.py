@@ -13,6 +13,7 @@ import pytest
 
 import tangentlens as tl
 from tangentlens.errors import DataError, OptionError, OutputError
+from tangentlens.learning import needs
 from tangentlens.learning.needs import BASE, audit_bytes
 
 COLUMNS = ["architecture", "family", "feature", "class", "score", "count", "count_in_class", "half_step"]
@@ -209,6 +210,15 @@ def test_memory_is_stated_and_an_audit_that_needs_more_is_refused():
         tl.audit(tl.small_reviews(), [tl.MLP()], memory=0.1)
     with pytest.raises(OptionError, match="memory must be a positive number of GB"):
         tl.audit(tl.small_reviews(), [tl.MLP()], memory=-1)
+
+
+def test_less_memory_is_foreseen_where_products_go_by_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = tl.tokenize(["good film", "bad old film"] * 1000)
+    before = [audit_bytes(tokens, [one]) for one in (tl.MLP(), tl.CNN())]
+    monkeypatch.setattr(needs, "MANY", 2000)
+    after = [audit_bytes(tokens, [one]) for one in (tl.MLP(), tl.CNN())]
+    assert after[0] < before[0]
+    assert after[1] == before[1]
 
 
 def test_foreseen_memory_grows_with_texts_and_architectures():

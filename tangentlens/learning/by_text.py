@@ -28,15 +28,18 @@ DENSE = 50  # stored counts that a feature has, on average, for a map to be mult
 
 
 def suits(maps: Sequence[Features]) -> bool:
-    """Whether training texts and extra ones should be multiplied like this: they are many, and Φ needs no rotation,
-    since each shape of pattern has one family of one group.
-    """
-    families = maps[0].families
-    shapes = {() if family.patterns is None else family.patterns.shape for family in families}
-    if len(shapes) < len(families) or any(len(one.groups) > 1 or one.ends is not None for one in families):
+    """Whether training texts and extra ones should be multiplied like this: they are many, and Φ needs no rotation."""
+    if not unrotated(maps[0]):
         return False
     stored = sum(family.stored.nnz for one in maps for family in one.families)
     return sum(map(len, maps)) >= MANY and stored >= DENSE * maps[0].columns
+
+
+def unrotated(features: Features) -> bool:
+    """Whether each shape of pattern has one family of one group."""
+    families = features.families
+    shapes = {() if family.patterns is None else family.patterns.shape for family in families}
+    return len(shapes) == len(families) and all(len(one.groups) == 1 and one.ends is None for one in families)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,8 @@ from tangentlens.data.scanning import FilePart, TextsPart
 from tangentlens.data.tokens import Tokens
 from tangentlens.data.vocabularies import merged_vocabulary, tokenised
 from tangentlens.errors import OptionError, OutputError
+from tangentlens.features.counting import MANY
+from tangentlens.learning.by_text import unrotated
 from tangentlens.learning.engines import Engine, Here, Workers
 from tangentlens.learning.memory import allowed, free, gigabytes
 from tangentlens.learning.parts import Cut, Maps, counted
@@ -18,7 +20,8 @@ HEAD = 200  # texts that are looked at
 BASE = 3e8  # bytes of a process with the library
 WORKED = 100  # bytes for each stored count of a part while its patterns are counted
 KEPT = 50  # bytes for each stored count in the folder, or in memory
-WHOLE = 15, 39  # bytes of an audit in one piece: for each token, and for each stored count; by measurement
+WHOLE = 15, 39  # bytes of an audit in one piece: for each token, and for each stored count; by measurement …
+BY_TEXT = 12, 13  # … and where products go by text
 PER_TEXT = 2 * 8 * 150  # bytes of a basis of 150 vectors and its outputs, for each text and output
 
 
@@ -49,9 +52,11 @@ def audit_bytes(tokens: Tokens, architectures: Sequence[Maps]) -> float:
     """
     head = tokens[:HEAD]
     share = len(tokens.ids) / max(1, len(head.ids))
-    stored = [share * sum({id(family.stored): family.stored.nnz for family in one.features(head).families}.values())
-              for one in architectures]
-    per_token, per_count = WHOLE
+    maps = [one.features(head) for one in architectures]
+    stored = [share * sum({id(family.stored): family.stored.nnz for family in one.families}.values()) for one in maps]
+    by_text = len(tokens) >= MANY and all(unrotated(one) and max(family.order for family in one.families) < 2
+                                          for one in maps)
+    per_token, per_count = BY_TEXT if by_text else WHOLE
     return BASE + per_token * len(tokens.ids) + per_count * (sum(stored) + max(stored, default=0.0))
 
 
