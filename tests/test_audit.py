@@ -219,6 +219,10 @@ def test_less_memory_is_foreseen_where_products_go_by_text(monkeypatch: pytest.M
     after = [audit_bytes(tokens, [one]) for one in (tl.MLP(), tl.CNN())]
     assert after[0] < before[0]
     assert after[1] == before[1]
+    rare = tl.tokenize([f"good film {number}" for number in range(2000)])  # too many features for that
+    foreseen = audit_bytes(rare, [tl.MLP()])
+    monkeypatch.undo()
+    assert audit_bytes(rare, [tl.MLP()]) == foreseen
 
 
 def test_foreseen_memory_grows_with_texts_and_architectures():

@@ -26,7 +26,8 @@ def token_family(tokens: Tokens, columns: Features | None, *, coefficient: float
     """Family `token`: how often each token stands in each text, positions weighted by `attention` (total,) if given."""
     ids, patterns = occurrences(tokens, (0,), known_patterns(columns, (0,)))
     shape = (len(tokens), len(patterns))
-    raw = count_texts(tokens.offsets, ids, len(patterns), np.float64 if len(tokens) >= MANY else np.int32)
+    raw = count_texts(tokens.offsets, ids, len(patterns),
+                      np.float64 if attention is None and len(tokens) >= MANY else np.int32)
     weight = pooling_weight(tokens.lengths, pooling)
     values = None
     if attention is not None:

@@ -11,7 +11,7 @@ from tangentlens.data.tokens import Tokens
 from tangentlens.data.vocabularies import merged_vocabulary, tokenised
 from tangentlens.errors import OptionError, OutputError
 from tangentlens.features.counting import MANY
-from tangentlens.learning.by_text import unrotated
+from tangentlens.learning.by_text import DENSE, unrotated
 from tangentlens.learning.engines import Engine, Here, Workers
 from tangentlens.learning.memory import allowed, free, gigabytes
 from tangentlens.learning.parts import Cut, Maps, counted
@@ -54,8 +54,8 @@ def audit_bytes(tokens: Tokens, architectures: Sequence[Maps]) -> float:
     share = len(tokens.ids) / max(1, len(head.ids))
     maps = [one.features(head) for one in architectures]
     stored = [share * sum({id(family.stored): family.stored.nnz for family in one.families}.values()) for one in maps]
-    by_text = len(tokens) >= MANY and all(unrotated(one) and max(family.order for family in one.families) < 2
-                                          for one in maps)
+    by_text = len(tokens) >= MANY and min(stored, default=0.0) >= DENSE * len(tokens.vocabulary) and all(
+        unrotated(one) and max((family.order for family in one.families), default=0) < 2 for one in maps)
     per_token, per_count = BY_TEXT if by_text else WHOLE
     return BASE + per_token * len(tokens.ids) + per_count * (sum(stored) + max(stored, default=0.0))
 

@@ -14,7 +14,7 @@ from scipy import sparse
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from tangentlens.data.threads import parallel, workers
-from tangentlens.features.counting import count_matrix, rows_of
+from tangentlens.features.counting import count_matrix, rows_of, transposed
 from tangentlens.features.family import Family, Features
 from tangentlens.learning import by_text
 
@@ -111,7 +111,7 @@ class KernelProduct:
     @cached_property
     def _both_ways(self) -> list[tuple[sparse.csr_array, sparse.csc_array]]:
         """Runs of rows of Zᵀ, and their transposes on the same memory."""
-        return [(lane, sparse.csc_array(lane.T)) for lane in self.lanes]
+        return [(lane, transposed(lane)) for lane in self.lanes]
 
     def largest_eigenvalue(self) -> float:
         """λ_max(Θ) by Lanczos, to a relative 1e-4."""

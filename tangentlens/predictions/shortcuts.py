@@ -115,7 +115,8 @@ def _pulls(families: list[Family], scores: list[Array], decision: Array, least: 
     kept, sizes, effects = zip(*of_run, strict=True)
     kept = np.logical_or.reduce(kept)
     indptr = np.concatenate([[0], np.cumsum(np.concatenate(sizes))])
-    present = sparse.csc_array((np.ones(len(text), np.int8), text, indptr.astype(text.dtype)),
+    indptr = indptr.astype(np.int32) if len(text) < 2**31 else indptr
+    present = sparse.csc_array((np.ones(len(text), np.int8), text, indptr),
                                shape=(len(decision), int(kept.sum())))
     number = _numbered(kept)
     inverse = tuple(_inverse(number[place], int(kept.sum())) for place in places)

@@ -7,6 +7,7 @@ from cases import ALL, EXACT, NEW, TEXT_SETS, distance, every_sparse, random_tex
 import tangentlens as tl
 from tangentlens.features import bag
 from tangentlens.learning import KernelProduct, by_text
+from tangentlens.learning import product as product_module
 
 
 @every_sparse
@@ -34,13 +35,16 @@ def test_extra_rows_are_outputs_on_other_texts(architecture):
         assert distance(result[len(tokens):], architecture.kernel(other, tokens) @ duals, least=1e-3) < EXACT
 
 
-def test_large_products_run_in_blocks_and_are_the_same():
-    """Enough counts for several threads."""
+def test_large_products_run_in_blocks_and_are_the_same(monkeypatch):
+    """Enough counts for several threads, and blocks of several lanes, which are not copied."""
+    monkeypatch.setattr(product_module, "LANE", 2**14)
     tokens, _ = random_texts(3000, size=200, lengths=(20, 60))
     net = tl.CNN()
     features = net.features(tokens)
     product = KernelProduct(features)
     assert product.nnz > 200_000
+    assert all(np.shares_memory(lane.data, back.data) and np.shares_memory(lane.indices, back.indices)
+               for lane, back in product._both_ways)
     duals = np.random.default_rng(2).normal(size=(3000, 2))
     assert distance(product @ duals, features.pull(features.push(duals))) < EXACT
 
