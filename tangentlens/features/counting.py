@@ -6,7 +6,7 @@ Both sort whole numbers that hold two things: sorting nothing but values is what
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from tangentlens.data.threads import parallel, workers
 
 Ints = NDArray[np.int64]
 Ids = NDArray[np.int32] | NDArray[np.int64]
+Matrix = TypeVar("Matrix", sparse.csr_array, sparse.csc_array)
 MANY = 50_000  # texts from which on products use counts of tokens as they are stored: in 64 bits
 BLOCK = 2**21  # keys that one thread sorts at a time …
 EVENTS = 2**18  # … and events: so few that text and column often fit into 32 bits
@@ -78,25 +79,26 @@ def rows_of(matrix: sparse.csr_array, low: int, high: int) -> sparse.csr_array:
     """The rows low … high − 1, on the same memory."""
     if (low, high) == (0, matrix.shape[0]):
         return matrix
-    first, last = matrix.indptr[low], matrix.indptr[high]
-    made = sparse.csr_array((high - low, matrix.shape[1]), dtype=matrix.dtype)  # given arrays, it copies short views
-    made.data, made.indices = matrix.data[first:last], matrix.indices[first:last]
-    made.indptr = matrix.indptr[low:high + 1] - first
-    return made
+    part = slice(*matrix.indptr[[low, high]])
+    made = sparse.csr_array((high - low, matrix.shape[1]), dtype=matrix.dtype)
+    return _filled(made, matrix.data[part], matrix.indices[part], matrix.indptr[low:high + 1] - part.start)
 
 
 def valued(matrix: sparse.csr_array, data: NDArray[Any]) -> sparse.csr_array:
     """The matrix with other values, on the same indices."""
-    made = sparse.csr_array(matrix.shape, dtype=data.dtype)
-    made.data, made.indices, made.indptr = data, matrix.indices, matrix.indptr
-    return made
+    return _filled(sparse.csr_array(matrix.shape, dtype=data.dtype), data, matrix.indices, matrix.indptr)
 
 
 def transposed(matrix: sparse.csr_array) -> sparse.csc_array:
     """The transpose, on the same memory."""
     made = sparse.csc_array(matrix.shape[::-1], dtype=matrix.dtype)
-    made.data, made.indices, made.indptr = matrix.data, matrix.indices, matrix.indptr
-    return made
+    return _filled(made, matrix.data, matrix.indices, matrix.indptr)
+
+
+def _filled(empty: Matrix, data: NDArray[Any], indices: NDArray[Any], indptr: NDArray[Any]) -> Matrix:
+    """An empty matrix with these arrays: given to its constructor, views of less than half of an array are copied."""
+    empty.data, empty.indices, empty.indptr = data, indices, indptr
+    return empty
 
 
 def _shrunk(values: Any, used: int) -> Any:

@@ -18,7 +18,7 @@ from scipy import sparse
 
 from tangentlens.data.sorting import blocks
 from tangentlens.data.threads import parallel
-from tangentlens.features.counting import MANY, rows_of, transposed
+from tangentlens.features.counting import MANY, rows_of, transposed, valued
 from tangentlens.features.family import Family, Features
 
 Array = NDArray[np.float64]
@@ -136,7 +136,7 @@ def _numbers(family: Family) -> tuple[sparse.csr_array, Array]:
     stored, values = family.stored, family.values
     data = stored.data.astype(np.float64, copy=False) if values is None else values
     weight = family.weight if values is None else np.ones(len(family.weight))
-    return sparse.csr_array((data, stored.indices, stored.indptr), shape=stored.shape), weight[:, None]
+    return valued(stored, data), weight[:, None]
 
 
 def _factor(family: Family) -> Array:

@@ -14,7 +14,7 @@ from scipy import sparse
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from tangentlens.data.threads import parallel, workers
-from tangentlens.features.counting import count_matrix, rows_of, transposed
+from tangentlens.features.counting import count_matrix, rows_of, transposed, valued
 from tangentlens.features.family import Family, Features
 from tangentlens.learning import by_text
 
@@ -157,7 +157,7 @@ def _of_family(same: list[Family]) -> list[sparse.csr_array]:
 
 def _scaled(matrix: sparse.csr_array, factor: float) -> sparse.csr_array:
     """The matrix times a number, on the same indices."""
-    return sparse.csr_array((matrix.data * factor, matrix.indices, matrix.indptr), shape=matrix.shape)
+    return valued(matrix, matrix.data * factor)
 
 
 def _uncoupled(parts: list[sparse.csr_array], coefficients: Array) -> list[sparse.csr_array]:

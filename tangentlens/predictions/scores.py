@@ -12,6 +12,7 @@ from scipy import sparse
 
 from tangentlens.data.threads import parallel, workers
 from tangentlens.features import lags, sums
+from tangentlens.features.counting import rows_of
 from tangentlens.features.family import Family, Features
 from tangentlens.learning.dynamics import Dynamics
 
@@ -169,12 +170,12 @@ def _half_steps_of(patterns: NDArray[np.int64], half: Array, family: Family, cou
     at = number[counts.indices]
     kept = at >= 0
     ends = np.concatenate([[0], np.cumsum(kept)])[counts.indptr]
-    columns = sparse.csc_array(sparse.csr_array((counts.data[kept], at[kept], ends),
-                                                shape=(counts.shape[0], len(every))))
+    by_column = sparse.csr_array(sparse.csr_array((counts.data[kept], at[kept], ends),
+                                                  shape=(counts.shape[0], len(every))).tocsc().T)
 
     def write(part: tuple[int, int]) -> None:
         low, high = part
-        pushed = np.stack([_some(columns, g * len(patterns) + low, g * len(patterns) + high).T @ stacked
+        pushed = np.stack([rows_of(by_column, g * len(patterns) + low, g * len(patterns) + high) @ stacked
                            for g in range(groups)])
         paths = pushed * family.coefficient if groups == 1 else np.tensordot(family.coefficients, pushed, axes=1)
         paths = paths.reshape(groups, high - low, record + 1, -1)
@@ -184,13 +185,6 @@ def _half_steps_of(patterns: NDArray[np.int64], half: Array, family: Family, cou
                 half[rows, output] = crossing(paths[g, :, :, output], final[rows, output], dynamics.steps[:record + 1])
 
     parallel(write, list(_chunks(len(patterns), CHUNK // (stacked.shape[1] * groups * workers()))))
-
-
-def _some(matrix: sparse.csc_array, low: int, high: int) -> sparse.csc_array:
-    """Some neighbouring columns, on the same memory."""
-    first, last = matrix.indptr[low], matrix.indptr[high]
-    part = (matrix.data[first:last], matrix.indices[first:last], matrix.indptr[low:high + 1] - first)
-    return sparse.csc_array(part, shape=(matrix.shape[0], high - low))
 
 
 def crossing(paths: Array, final: Array, steps: Array) -> Array:

@@ -26,8 +26,8 @@ Part = tuple[NDArray[np.bool_], NDArray[Any], NDArray[Any], Effects]
 LEAST = 5  # texts that a feature needs
 BLOCK = 2**21  # entries whose effects are worked out at a time …
 TOGETHER = 2**25  # … whose values are kept …
-LARGE = 2**25  # entries from which on memory is given back after each part
 COLUMNS = 2**23  # … and that are looked up at a time, where a pattern is one column
+LARGE = 2**25  # entries from which on memory is given back after each part
 
 
 @dataclass(frozen=True, eq=False)
