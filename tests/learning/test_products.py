@@ -73,6 +73,19 @@ def test_a_map_stored_by_texts_makes_the_same_products(architecture, monkeypatch
         np.testing.assert_allclose(product @ duals, usual @ duals, rtol=1e-12, atol=1e-14)
 
 
+def test_products_by_texts_know_the_rates_of_tokens(monkeypatch):
+    """A factor for every column."""
+    tokens, _ = random_texts(60, size=12)
+    features = tl.TokenRates(tl.MLP(), power=0.5).features(tokens)
+    assert any(family.scale is not None and np.ptp(family.scale) > 0.1 for family in features.families)
+    usual = KernelProduct(features) @ np.eye(60)
+    monkeypatch.setattr(by_text, "MANY", 1)
+    monkeypatch.setattr(by_text, "DENSE", 0)
+    product = KernelProduct(features)
+    assert product.runs
+    np.testing.assert_allclose(product @ np.eye(60), usual, rtol=1e-12, atol=1e-14)
+
+
 def test_products_by_texts_take_no_copy_of_counts_in_64_bits(monkeypatch):
     """And blocks of texts do not change what they add up."""
     tokens, _ = random_texts(300, size=50)
