@@ -54,8 +54,8 @@ GROWTH_SHOWN = {
 }
 NOTES = (
     "Random SST sentences. From token ids to outputs on the training texts at the time when the logistic training loss "
-    f"is {FINISHED:g} log 2. Ours, float64: architecture.features(tokens), then tl.learn(…, time=t). Theirs, {PEER}, "
-    "float32: the exact kernel on both cores, then predict.gradient_descent_mse (closed form) or "
+    f"is {FINISHED:g} log 2. Ours, float64: architecture.features(tokens), then tl.learn(…, time=t, record=[]). "
+    f"Theirs, {PEER}, float32: the exact kernel on both cores, then predict.gradient_descent_mse (closed form) or "
     "predict.gradient_descent (its integrator; its tolerance is raised to 1e-4, since float32 cannot reach its own). "
     "It is given every help that keeps its kernel exact: texts sorted by length in blocks padded to their longest, one "
     "half of the symmetric matrix, and no one-hot inputs, since its layers take the covariance of the tokens; that "
@@ -127,7 +127,7 @@ def time_of(features: tl.Features, y: NDArray[np.int64]) -> float:
 
 def learn(architecture: Architecture, tokens: tl.Tokens, y: NDArray[np.int64], loss: str, time: float) -> tl.Trajectory:
     """Our side: features and learning."""
-    return tl.learn(architecture.features(tokens), y, loss, time=time)
+    return tl.learn(architecture.features(tokens), y, loss, time=time, record=[])
 
 
 def compared(peer: Peer, folder: Path, architecture: Architecture, about: dict[str, Any], asked: Asked, size: int

@@ -66,6 +66,13 @@ class GrowingBasis:
         size = float(np.max(np.linalg.norm(duals, axis=0)))
         return less(duals, self.vectors, across(self.fitted, duals)), size, ROUNDING * size
 
+    def outputs_at(self, points: Array) -> Array:
+        """Outputs F z on all rows, (rows c, p), for coefficients (m, p)."""
+        return times(self.outputs, points)
+
+    def let_go(self) -> None:
+        """Lets go of what only growing needs, where it is large and the rest can do without."""
+
     def driven(self, before: int, residual: Array) -> Array:
         """The part of residuals (n c, p) in the vectors from `before` on."""
         return across(self.fitted[:, before:], residual)

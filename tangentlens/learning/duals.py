@@ -25,8 +25,7 @@ STEPS = 50  # of conjugate gradients, at most, or as many as the basis has vecto
 
 def settle(basis: GrowingBasis, path: list[Array], integrals: list[Array], tolerance: float) -> float:
     """Writes the dual coefficients at some moments, where the flow has coefficients z (m,) of the basis, over their
-    integrals, (n, c) each. Returns by how much, at most, Θ tells them from those of the basis at the end, relative. A
-    basis of features has no outputs afterwards.
+    integrals, (n, c) each. Returns by how much, at most, Θ tells them from those of the basis at the end, relative.
     """
     if path:
         size = max(float(np.linalg.norm(path[-1])), TINY)
@@ -99,11 +98,10 @@ def _from_features(basis: GrowingBasis, path: list[Array], integrals: list[Array
     inverse = basis.inverse()
 
     def completed(duals: Array, z: Array) -> Array:
-        duals += times(basis.fitted, inverse @ (z - across(basis.features, basis.seen(duals))))
+        duals += basis.outputs_at(inverse @ (z - across(basis.features, basis.seen(duals))))[:len(duals)]
         return duals
 
     _blocks(path, integrals, completed)
-    basis.let_go()
     wanted = basis.seen(integrals[-1]) - basis.features @ path[-1][:, None]
     steps, images, directions = _towards(basis, wanted, allowed)
     if not steps.shape[1]:

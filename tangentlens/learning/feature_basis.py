@@ -26,6 +26,7 @@ class FeatureBasis(GrowingBasis):
         super().__init__(product, shape, balanced)
         self.features = np.empty((product.columns * shape[1], 0))
         self.outputs = self.outputs.astype(dtype)
+        self.inverted: Array | None = None  # once F was let go
         self.brightest = 0.0  # largest norm of Zᵀ a for a of norm 1 so far
 
     def __len__(self) -> int:
@@ -49,9 +50,18 @@ class FeatureBasis(GrowingBasis):
         """Σ z² of every feature, (k c,)."""
         return np.repeat(self.product.squares(), self.shape[1])
 
+    def outputs_at(self, points: Array) -> Array:
+        """Outputs on all rows, (rows c, p), for coefficients (m, p); by a product once F was let go."""
+        return self.shown(self.features @ points) if self.inverted is not None else super().outputs_at(points)
+
     def let_go(self) -> None:
-        """Lets go of the outputs, the largest array of all, where nothing needs them any more."""
+        """Lets go of F, the largest array of all: products give what is asked for after growing."""
+        self.inverted = self.inverse()
         self.outputs = self.outputs[:, :0].copy()
+
+    def inverse(self) -> Array:
+        """As of any basis; of F as it was when it was let go."""
+        return super().inverse() if self.inverted is None else self.inverted
 
     def left_out(self, duals: Array) -> tuple[Array, float, float]:
         """What the basis leaves out of Zᵀ a for duals (n c, p), (k c, p); the largest norm of Zᵀ a, and the norm below

@@ -184,7 +184,7 @@ class GalerkinFlow:
         """Outputs F z on all rows of the product, (rows, c), training texts first, at some points."""
         for low in range(0, len(path), TOGETHER):
             points = np.stack([self.padded(z) for z in path[low:low + TOGETHER]], axis=1)
-            found = times(self.basis.outputs, points)
+            found = self.basis.outputs_at(points)
             yield from (column.reshape(-1, self.targets.y.shape[1]) for column in found.T)
 
     def padded(self, z: Array) -> Array:

@@ -155,6 +155,7 @@ def _record(recorder: Recorder, solver: GalerkinFlow, moments: Array, path: list
     """Records the moments that are kept, None for all."""
     wanted = [place for place, moment in enumerate(moments.tolist()) if kept is None or moment in kept]
     say(f"outputs at {len(wanted)} moments")
+    solver.basis.let_go()
     for place, (duals, f) in zip(wanted, solver.records(moments, path, set(wanted)), strict=True):
         recorder.add(moments[place], duals, f)
     say(f"dual coefficients at {len(wanted)} moments")
