@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -10,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from typing import TypeVar
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -56,15 +57,22 @@ class _OneThread:
     """One limit for all threads that want it: the first to come sets it, the last to go lifts it."""
 
     def __init__(self) -> None:
-        self.lock, self.users = threading.Lock(), 0
+        self.lock, self.users, self.modules = threading.Lock(), 0, -1
         self.limit: AbstractContextManager[object] | None = None
+
+    def _limited(self) -> AbstractContextManager[object]:
+        """Looks for libraries again only where modules have been imported since: it takes milliseconds."""
+        if len(sys.modules) != self.modules:
+            self.controller, self.modules = ThreadpoolController(), len(sys.modules)
+        limit: AbstractContextManager[object] = self.controller.limit(limits=1, user_api="blas")
+        return limit
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
         with self.lock:
             self.users += 1
             if self.users == 1:
-                self.limit = threadpool_limits(limits=1, user_api="blas")
+                self.limit = self._limited()
                 self.limit.__enter__()
         try:
             yield

@@ -67,8 +67,7 @@ def flags(architecture: Architecture, trajectory: Trajectory, ground: Ground, *,
     rows: list[dict[str, Any]] = []
     if trajectory.record(step):
         learned = Learned.at(trajectory, step)
-        for found in pulls(learned):
-            rows += _pattern_flags(found, learned, ground)
+        rows += [row for found in pulls(learned) for row in _pattern_flags(found, learned, ground)]
         rows += position_flags(architecture, learned, ground)
         rows += length_flag(learned, ground)
     rows = _without_repeats(sorted(rows, key=lambda row: (row["rule"] != "forbidden", -row["score"], row["cue"])))
@@ -105,7 +104,7 @@ def _pattern_flags(found: Pulls, learned: Learned, ground: Ground) -> list[dict[
                      "score": float(found.weight[j]) * sure, "evidence": evidence, "rule": rule, "cue": cue,
                      "decided": int(found.decided[j]), "texts": int(every[j]), "in_class": int(inside[j]),
                      "label_score": score, "half_step": half,
-                     "holders": found.present.indices[found.present.indptr[j]:found.present.indptr[j + 1]]})
+                     "holders": found.present.indices[found.present.indptr[j]:found.present.indptr[j + 1]].copy()})
     return rows
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -51,27 +52,26 @@ def position_flags(architecture: Architecture, learned: Learned, ground: Ground)
     return rows
 
 
-def _holders(tokens: Tokens, wanted: Ids) -> list[Ids]:
+def _holders(tokens: Tokens, wanted: Ids) -> Iterator[NDArray[np.int32]]:
     """For each of some tokens the texts that hold it, ascending; read in one pass."""
-    if not len(wanted):
-        return []
     number = np.full(len(tokens.vocabulary) + 1, -1, np.int32)  # the last is that of unknown tokens
     number[wanted] = np.arange(len(wanted))
 
-    def held(ends: tuple[int, int]) -> Ids:
+    def held(ends: tuple[int, int]) -> tuple[NDArray[np.int32], Ids]:
         low, high = tokens.offsets[list(ends)].tolist()
         found = number[tokens.ids[low:high]]
         here = np.flatnonzero(found >= 0)
         text = np.searchsorted(tokens.offsets, here + low, side="right") - 1
-        return distinct(found[here] * np.int64(len(tokens)) + text)
+        of_token, text = np.divmod(distinct(found[here] * np.int64(len(tokens)) + text), len(tokens))
+        return text.astype(np.int32), np.searchsorted(of_token, np.arange(len(wanted) + 1))
 
-    pairs = np.sort(np.concatenate(parallel(held, blocks(tokens.offsets, BLOCK))))
-    of_token, text = np.divmod(pairs, len(tokens))
-    return np.split(text, np.searchsorted(of_token, np.arange(1, len(wanted))))
+    parts = parallel(held, blocks(tokens.offsets, BLOCK)) if len(wanted) else []
+    for place in range(len(wanted)):
+        yield np.concatenate([text[slice(*ends[place:place + 2])] for text, ends in parts])
 
 
-def _position_flag(architecture: Architecture, learned: Learned, ground: Ground, found: tuple[int, str, Ids, Ids]
-                   ) -> dict[str, Any] | None:
+def _position_flag(architecture: Architecture, learned: Learned, ground: Ground,
+                   found: tuple[int, str, NDArray[Any], NDArray[Any]]) -> dict[str, Any] | None:
     """The flag of a token at an edge, held there by some texts and by others elsewhere only; None if its place does
     not matter.
     """
