@@ -179,8 +179,16 @@ def _blocks(rows: slice, matrix: NDArray[Any]) -> list[slice]:
     return [slice(low, min(low + each, rows.stop)) for low in range(rows.start, rows.stop, max(1, each))]
 
 
+def _at_once(matrix: NDArray[Any]) -> bool:
+    """Whether a matrix has neither blocks nor runs: much of the time that small products take is finding that out."""
+    return matrix.size < SHARED and matrix.dtype == np.float64
+
+
 def across(left: NDArray[Any], right: NDArray[Any]) -> Array:
     """leftᵀ right of tall matrices (rows, m) and (rows, p); shape (m, p)."""
+    if _at_once(left):
+        return np.asarray(left.T @ right)
+
     def work(run: slice) -> Array:
         total = np.zeros((left.shape[1], right.shape[1]))
         for rows in _blocks(run, left):
@@ -192,6 +200,8 @@ def across(left: NDArray[Any], right: NDArray[Any]) -> Array:
 
 def times(left: NDArray[Any], right: Array) -> Array:
     """left right of a tall matrix (rows, m) and a small one (m, p); shape (rows, p)."""
+    if _at_once(left):
+        return np.asarray(left @ right)
     product, small = np.empty((len(left), right.shape[1])), right.astype(left.dtype, copy=False)
 
     def work(run: slice) -> None:
@@ -204,6 +214,8 @@ def times(left: NDArray[Any], right: Array) -> Array:
 
 def less(from_: Array, left: NDArray[Any], right: Array) -> Array:
     """from_ − left right of tall matrices (rows, p) and (rows, m), and a small one (m, p); written over from_."""
+    if _at_once(left):
+        return np.subtract(from_, left @ right, out=from_)
     small = right.astype(left.dtype, copy=False)
 
     def work(run: slice) -> None:
