@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tangentlens.data.threads import parallel, single_threaded_blas
+from tangentlens.data.threads import single_threaded_blas
 from tangentlens.errors import DataError, OptionError
 from tangentlens.features.family import Features
 from tangentlens.learning.duals import settle
@@ -22,16 +21,11 @@ from tangentlens.learning.on_device import DeviceProduct
 from tangentlens.learning.partitioned import PartitionedProduct
 from tangentlens.learning.parts import PartitionedFeatures
 from tangentlens.learning.product import KernelProduct
+from tangentlens.learning.stopping import Search, cut, segments
 
 Array = NDArray[np.float64]
 Progress = Callable[[str], None]
 AUTO_SHARE = 0.5  # learning_rate="auto" is this share of the critical rate
-SEGMENT = 3.0  # the flow advances by factors of this in time …
-EASY = 1e-3, 3  # … or by powers of it, one more after a segment that left out less than this share of the tolerance
-PER_SEGMENT = 4  # records in a segment, or in each power
-PATIENCE = 1.003  # the search for the best time ends once validation loss is this far above its minimum …
-LONGEST = 1e9  # … or after this many natural units of time
-MANY = 20_000  # losses of texts from which on two moments are looked at side by side
 FINEST = 1e-12  # tolerance
 SETTLED = 1e6  # natural units of time after which time = inf is taken
 
@@ -123,7 +117,7 @@ def _flow(recorder: Recorder, time: float | str | None, until_loss: float | None
         return _still(recorder, chosen, end, until_loss)
     search = Search(recorder, solver, until_loss, best=time == "best")
     last = 0.0 if chosen is None else max(chosen[np.isfinite(chosen)], default=0.0)
-    for stops in _segments(solver, end, chosen):
+    for stops in segments(solver, end, chosen):
         done = solver.advance(stops, search.needed if search.wanted else None)
         done = search.note(stops) and done
         if progress is not None:
@@ -137,7 +131,7 @@ def _flow(recorder: Recorder, time: float | str | None, until_loss: float | None
     moments, path = np.array(search.moments), [solver.padded(z) for z in solver.passed]
     _warn_of(solver.error, tolerance)
     if until_loss is not None:
-        moments, path = _cut(solver, moments, path, search)
+        moments, path = cut(solver, moments, path, search)
     kept = None if chosen is None else {*chosen.tolist(), float(moments[-1]), *search.least()}
     _record(recorder, solver, moments, path, kept, progress or (lambda line: None))
     return recorder.finish("time", error=solver.error)
@@ -204,90 +198,6 @@ def _check_flow(recorder: Recorder, time: float | str | None, until_loss: float 
         raise OptionError(f"tolerance must be at least {FINEST:g}, above rounding, and below 1, not {tolerance!r}")
 
 
-@dataclass
-class Search:
-    """Watches losses as time goes on and says when to stop."""
-
-    recorder: Recorder
-    solver: GalerkinFlow
-    until_loss: float | None
-    best: bool
-    moments: list[float] = field(default_factory=list)
-    training: list[float] = field(default_factory=list)
-    held_out: list[float] = field(default_factory=list)
-
-    @property
-    def wanted(self) -> bool:
-        """Whether the end is not a time given beforehand."""
-        return self.best or self.until_loss is not None
-
-    def least(self) -> list[float]:
-        """The moment of the least validation loss, if that is what is searched for."""
-        return [self.moments[int(np.nanargmin(self.held_out))]] if self.best else []
-
-    def note(self, stops: Array) -> bool:
-        """Notes those of the stops that were passed, and losses there if they are searched for. False where the path,
-        solved again since the search was found to end on it, has not come down to `until_loss` after all.
-        """
-        new = self.solver.passed[len(self.moments):]
-        self.moments += stops[:len(new)].tolist()
-        if not self.wanted:
-            return True
-        training, held_out = self.losses(new)
-        self.training += training
-        self.held_out += held_out
-        reached = self.until_loss is None or min(training) <= self.until_loss
-        return reached or self.moments[-1] * self.solver.fastest > LONGEST
-
-    def losses(self, path: list[Array]) -> tuple[list[float], list[float]]:
-        """Training and validation losses at some points."""
-        n, targets, others = len(self.recorder.targets.y), self.recorder.targets, self.recorder.validation
-        both = parallel(lambda f: (targets.mean_loss(f[:n]), others.mean_loss(f[n:]) if others else math.nan),
-                        list(self.solver.outputs(path)), enough=n * len(path) >= MANY)
-        return [one for one, _ in both], [other for _, other in both]
-
-    def needed(self, stops: Array, path: list[Array]) -> int | None:
-        """How many of some stops are needed if the search ends there, through the one after its end; else None."""
-        training, held_out = self.losses(path)
-        late, count = stops[-1] * self.solver.fastest > LONGEST, len(stops)
-        if self.until_loss is not None:
-            reached = np.flatnonzero(np.array(training) <= self.until_loss)
-            return min(count, int(reached[0]) + 2) if len(reached) else count if late else None
-        if not (late or self._past_best(stops, [*self.held_out, *held_out], training[-1])):
-            return None
-        return min(count, max(1, int(np.nanargmin([*self.held_out, *held_out])) + 2 - len(self.held_out)))
-
-    def _past_best(self, stops: Array, held_out: list[float], training: float) -> bool:
-        """Whether validation loss has clearly passed its minimum, or hardly falls any more."""
-        losses, moments = np.array([self.recorder.rows[0][2], *held_out]), np.array([0.0, *self.moments, *stops])
-        least, before = losses.min(), np.searchsorted(moments, moments[-1] / SEGMENT * (1 + 1e-9)) - 1
-        if len(losses) <= 2 * PER_SEGMENT:
-            return False
-        learned = losses[0] - least > 1e-3 * losses[0]
-        flat = abs(losses[-1] - losses[before]) < 1e-4 * losses[0] and (learned or training < 0.1)
-        return bool(losses[-1] > PATIENCE * least or flat)
-
-
-def _cut(solver: GalerkinFlow, moments: Array, path: list[Array], search: Search) -> tuple[Array, list[Array]]:
-    """The path up to the moment at which the training loss is the one to reach. From the record before, by Newton's
-    method: along the flow the loss is convex and falls by |dz/dt|² a time, so that no step goes too far.
-    """
-    flow, until_loss = solver.reduced(), float(search.until_loss or 0.0)
-    reached = np.flatnonzero(np.array(search.training) <= until_loss)
-    if not len(reached):
-        raise OptionError(f"the training loss falls to {search.training[-1]:.4g} at time {moments[-1]:.3g}, not to "
-                          f"{until_loss:g}; give a larger until_loss")
-    last = int(reached[0])
-    t, z = (float(moments[last - 1]), path[last - 1]) if last else (0.0, np.zeros_like(path[0]))
-    while True:
-        start = flow.begin(z)
-        step = (solver.targets.mean_loss(start.f) - until_loss) / float(start.rate @ start.rate)
-        if step <= 1e-9 * t:
-            return np.concatenate([moments[:last], [t]]), [*path[:last], z]
-        (z,) = flow.path(z, t, np.array([t + step]), 1e-8, start)
-        t += step
-
-
 def _moments(steps: int, record: Iterable[float] | None) -> set[int]:
     if record is None:
         return {*np.unique(np.geomspace(1, steps, 40).round()).astype(int).tolist(), steps}
@@ -297,21 +207,3 @@ def _moments(steps: int, record: Iterable[float] | None) -> set[int]:
     if any(step < 0 or step > steps for step in wanted):
         raise OptionError(f"record names steps outside of 0 … {steps}")
     return {int(step) for step in wanted} | {steps}
-
-
-def _segments(solver: GalerkinFlow, end: float, record: Array | None) -> Iterable[Array]:
-    """Runs of ascending times to stop at: PER_SEGMENT moments for a factor SEGMENT in time, and those to record.
-
-    The solver looks at what it leaves out at the stops only, so it gets its own whatever is recorded.
-    """
-    low, high, powers = 0.0, min(1 / solver.fastest, end), 1
-    while low < end:
-        stops = np.geomspace(low or high / SEGMENT, high, PER_SEGMENT * powers + 1)[1:]
-        stops = np.minimum(stops, high)
-        stops[-1] = high
-        if record is not None:
-            stops = np.union1d(stops, record[(record > low) & (record <= high)])
-        yield np.unique(stops[stops > low])
-        share, most = EASY
-        powers = min(powers + 1, most) if solver.coming < share * solver.tolerance else 1
-        low, high = solver.t, min(solver.t * SEGMENT**powers, end)  # not all stops may have been passed

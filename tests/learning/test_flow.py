@@ -13,7 +13,7 @@ from scipy.linalg import expm
 
 import tangentlens as tl
 from tangentlens.errors import DataError, OptionError
-from tangentlens.learning import KernelProduct, basis, by_text, galerkin, reduced, solve
+from tangentlens.learning import KernelProduct, basis, by_text, galerkin, reduced, stopping
 from tangentlens.learning.duals import settle
 from tangentlens.learning.losses import encode
 from tangentlens.learning.reduced import ReducedFlow, _Step
@@ -252,8 +252,8 @@ def test_times_asked_for_are_recorded_though_the_search_was_thought_to_end_befor
     features = tl.CNN().features(tokens)
     usual = tl.learn(features, labels, until_loss=0.3)
     asked = np.geomspace(usual.steps[3], usual.steps[-1] * 0.99, 12)
-    needed = solve.Search.needed
-    monkeypatch.setattr(solve.Search, "needed", lambda search, stops, path: (
+    needed = stopping.Search.needed
+    monkeypatch.setattr(stopping.Search, "needed", lambda search, stops, path: (
         needed(search, stops, path) or (2 if len(search.moments) < 12 else None)))
     found = tl.learn(features, labels, until_loss=0.3, record=asked)
     assert set(asked) <= set(found.steps)
@@ -408,7 +408,7 @@ def test_a_search_ends_though_the_basis_is_full(monkeypatch):
     lines = []
     with pytest.raises(OptionError, match="give a larger until_loss"), pytest.warns(UserWarning, match="relative"):
         tl.learn(tl.CNN().features(tokens), labels, until_loss=1e-5, progress=lines.append)
-    assert len(lines) < 2 + np.log(solve.LONGEST) / np.log(solve.SEGMENT)  # a line for every segment
+    assert len(lines) < 2 + np.log(stopping.LONGEST) / np.log(stopping.SEGMENT)  # a line for every segment
 
 
 def test_a_loss_is_reached_though_the_search_was_thought_to_end_before(monkeypatch):
@@ -416,8 +416,8 @@ def test_a_loss_is_reached_though_the_search_was_thought_to_end_before(monkeypat
     tokens, labels = random_texts(120, size=30)
     features = tl.CNN().features(tokens)
     expected = tl.learn(features, labels, until_loss=0.4)
-    needed = solve.Search.needed
-    monkeypatch.setattr(solve.Search, "needed", lambda search, stops, path: (
+    needed = stopping.Search.needed
+    monkeypatch.setattr(stopping.Search, "needed", lambda search, stops, path: (
         needed(search, stops, path) if search.moments else len(stops)))
     found = tl.learn(features, labels, until_loss=0.4)
     assert len(found.steps) == len(expected.steps) > 8
@@ -435,7 +435,7 @@ def test_duals_show_what_a_basis_of_features_holds(loss, classes, tolerance):
         flow = galerkin.GalerkinFlow(product_, encode(labels, loss, texts=300), tolerance)
         assert flow.basis.outputs.dtype == (np.float32 if tolerance == 1e-2 else np.float64)
         moments = []
-        for stops in solve._segments(flow, 1e4, None):
+        for stops in stopping.segments(flow, 1e4, None):
             flow.advance(stops)
             moments += stops.tolist()
     assert flow.reduced().outputs.dtype == np.float64  # where no tolerance is given
@@ -493,7 +493,7 @@ def test_a_round_changes_the_path_by_what_was_foreseen(net):
     texts = tl.movie_reviews().sample(1000, seed=1)
     product_ = KernelProduct(net.features(tl.tokenize(texts)))
     flow = galerkin.GalerkinFlow(product_, encode(texts.labels, None, texts=1000), 1e-2)
-    for stops in solve._segments(flow, 1e5, None):
+    for stops in stopping.segments(flow, 1e5, None):
         flow.advance(stops)
     moments = 1e5 * 3.0 ** (np.arange(5) / 4)
 
