@@ -31,7 +31,7 @@ from neural_tangents._src import predict as flows  # noqa: E402
 
 BLOCK = 8  # texts on either side of a block
 STEP = 4  # blocks are padded to whole multiples of so many tokens: fewer shapes to compile
-TOLERANCE = 1e-4  # of its integrator; its own 1.4e-8 is beyond float32
+TOLERANCE = 1e-3  # of its integrator; its own 1.4e-8 is beyond float32, and 5e-3 errs by more than may be
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -35,7 +35,8 @@ NOTES = (
     'Theirs: LogisticRegression(solver="lbfgs", C=1, fit_intercept=False).fit(X, y), other options as they come, on '
     "the same map (mean pooling) as one CSR matrix, every column scaled by the root of its coefficient; making X is "
     "not timed. loss: the unregularised mean logistic loss of its solution. Ours: tl.learn(features, y, "
-    "until_loss=loss) from the counts, the form that products use included. Both float64, two classes, no intercept. "
+    "until_loss=loss, record=[]) from the counts, the form that products use included. Both float64, two classes, no "
+    "intercept. "
     f"our loss: computed from the learned outputs; a difference of more than {CLOSE:g} of the loss is an error. The "
     "solutions differ: theirs is the penalised one of this loss, ours the one that gradient flow passes.",
     "Median (least–largest) of runs in turns, in one process after one untimed run of each; ratio: median over pairs.",
@@ -75,7 +76,7 @@ def row_of(architecture: Architecture, tokens: tl.Tokens, y: Array, repeats: int
         assert abs(loss - goal) <= CLOSE * goal, f"our loss is {loss}, theirs {goal}"
         found.update(our_loss=loss, time=float(trajectory.steps[-1]), products=trajectory.dynamics.products)
 
-    paired = in_turns(lambda: tl.learn(features, y, until_loss=goal), lambda: fitted(x, y), same, repeats)
+    paired = in_turns(lambda: tl.learn(features, y, until_loss=goal, record=[]), lambda: fitted(x, y), same, repeats)
     return {"architecture": describe(architecture), "columns": features.columns, "counts": x.nnz, "loss": goal, **found,
             "iterations": int(model.n_iter_[0]), **paired.row()}
 

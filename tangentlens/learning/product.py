@@ -79,7 +79,9 @@ class KernelProduct:
         self.products += 1 if duals.ndim == 1 else duals.shape[1]
         padded = np.zeros((self.rows, *duals.shape[1:]))
         padded[:len(duals)] = duals
-        return padded * (self.own if duals.ndim == 1 else self.own[:, None]) + self._shared(padded)
+        found = self._shared(padded)
+        found += padded * (self.own if duals.ndim == 1 else self.own[:, None])
+        return found
 
     @property
     def columns(self) -> int:
@@ -103,9 +105,11 @@ class KernelProduct:
         """Z Zᵀ v for v of shape (n + n',) or (n + n', c)."""
         if self.runs:
             return by_text.through(self.runs, vectors)
-        total = np.zeros_like(vectors)
-        for part in parallel(lambda both: both[1] @ (both[0] @ vectors), self._both_ways):
-            total += part
+        if not self.lanes:
+            return np.zeros_like(vectors)
+        total, *others = parallel(lambda both: np.asarray(both[1] @ (both[0] @ vectors)), self._both_ways)
+        for other in others:
+            total += other
         return total
 
     @cached_property
