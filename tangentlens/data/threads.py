@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from threadpoolctl import ThreadpoolController
 
@@ -24,7 +25,7 @@ def workers() -> int:
 
 
 _STARTED = os.getpid()
-_NAME = "tangentlens-pool"
+_this_thread = threading.local()  # working: whether it works on items of `parallel`
 
 
 def forked() -> bool:
@@ -33,24 +34,61 @@ def forked() -> bool:
 
 
 @cache
-def _pool(process: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(workers(), thread_name_prefix=_NAME)
+def _helpers(process: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(workers() - 1, thread_name_prefix="tangentlens-helper")
 
 
 def parallel(function: Callable[[In], Out], items: Iterable[In], *, enough: bool = True) -> list[Out]:
-    """The function of every item, in order; computed in this thread where there is only one, or not work enough.
+    """The function of every item, in order; by this thread and, where there is work enough, others that help.
 
     Where one fails, or the user has had enough, those that have begun end first: nothing goes on unseen.
     """
     items = list(items)
-    inside = threading.current_thread().name.startswith(_NAME)  # waiting for its own pool, a thread may wait for ever
-    if len(items) == 1 or workers() == 1 or inside or not enough:
+    working = getattr(_this_thread, "working", False)  # then every processor has something to do already
+    if len(items) <= 1 or workers() == 1 or working or not enough:
         return [function(item) for item in items]
-    futures = [_pool(os.getpid()).submit(function, item) for item in items]
+    shared = _Shared(function, items)
+    helping = [_helpers(os.getpid()).submit(shared.work) for _ in range(min(workers(), len(items)) - 1)]
     try:
-        return [future.result() for future in futures]
+        shared.work()
     finally:
-        wait([future for future in futures if not future.cancel()])
+        shared.places.clear()
+        wait([one for one in helping if not one.cancel()])
+    return shared.results()
+
+
+class _Shared(Generic[In, Out]):
+    """Items that threads take one after another, and what came of each."""
+
+    def __init__(self, function: Callable[[In], Out], items: list[In]) -> None:
+        self.function, self.items, self.places = function, items, deque(range(len(items)))
+        self.found: dict[int, Out] = {}
+        self.failed: dict[int, BaseException] = {}
+
+    def work(self) -> None:
+        """Takes items until there are none, or one fails."""
+        _this_thread.working = True
+        try:
+            while True:
+                try:
+                    place = self.places.popleft()
+                except IndexError:
+                    return
+                try:
+                    self.found[place] = self.function(self.items[place])
+                except BaseException as error:
+                    self.failed[place] = error
+                    self.places.clear()
+                    if not isinstance(error, Exception):  # the user has had enough, whatever else failed
+                        raise
+        finally:
+            _this_thread.working = False
+
+    def results(self) -> list[Out]:
+        """In the order of the items; raises what the first of those that failed has raised."""
+        if self.failed:
+            raise self.failed[min(self.failed)]
+        return [self.found[place] for place in range(len(self.items))]
 
 
 class _OneThread:

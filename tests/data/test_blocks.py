@@ -46,6 +46,40 @@ def test_where_one_fails_the_others_that_have_begun_end_first() -> None:
     assert ended.is_set()
 
 
+@pytest.mark.parametrize("count", [0, 1, 2, 50])
+def test_a_result_for_every_item_in_order_also_of_work_within_work(count: int) -> None:
+    def squares(size: int) -> list[int]:
+        return parallel(lambda x: x * x, range(size))
+
+    assert parallel(squares, range(count)) == [[x * x for x in range(size)] for size in range(count)]
+
+
+@pytest.mark.skipif(workers() == 1, reason="one processor: there is nothing beside")
+def test_an_interruption_is_raised_whatever_else_failed() -> None:
+    failed = threading.Event()
+
+    def work(_: int) -> None:
+        if threading.current_thread() is threading.main_thread():
+            failed.wait(10)
+            raise KeyboardInterrupt
+        failed.set()
+        raise ValueError("not this one")
+
+    with pytest.raises(KeyboardInterrupt):
+        parallel(work, range(2))
+
+
+def test_of_several_failures_that_of_the_first_item_is_raised() -> None:
+    both = threading.Barrier(min(2, workers()))
+
+    def work(place: int) -> None:
+        both.wait(10)
+        raise ValueError(f"item {place}")
+
+    with pytest.raises(ValueError, match="item 0"):
+        parallel(work, range(min(2, workers())))
+
+
 def test_near_duplicates_do_not_depend_on_blocks(tokens: Tokens, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = duplicates.near_duplicates(tokens)
     assert np.array_equal(whole[311:391], whole[10:90])
