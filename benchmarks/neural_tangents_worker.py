@@ -1,7 +1,8 @@
 """neural-tangents' side of a comparison, in an environment of its own: exact kernels and learning, timed from inside.
 
-Command: ENVIRONMENT/bin/python benchmarks/neural_tangents_worker.py, started by python -m benchmarks --only
-neural_tangents. Asked by lines of JSON on standard input, answers by lines of JSON; arrays go through .npz files.
+Command: ENVIRONMENT/bin/python benchmarks/neural_tangents_worker.py TOLERANCE (of its integrator), started by
+python -m benchmarks --only neural_tangents. Asked by lines of JSON on standard input, answers by lines of JSON; arrays
+go through .npz files.
 
 It is given every help that keeps its kernel exact: both cores, texts sorted by length so that blocks are padded little,
 only one half of the symmetric matrix, and no one-hot inputs: its layers take the covariance of the tokens, [t = t'].
@@ -31,7 +32,6 @@ from neural_tangents._src import predict as flows  # noqa: E402
 
 BLOCK = 8  # texts on either side of a block
 STEP = 4  # blocks are padded to whole multiples of so many tokens: fewer shapes to compile
-TOLERANCE = 1e-3  # of its integrator; its own 1.4e-8 is beyond float32, and 5e-3 errs by more than may be
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -145,7 +145,8 @@ def answer(asked: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     """Answers one line at a time."""
-    flows.ode = types.SimpleNamespace(odeint=partial(ode.odeint, rtol=TOLERANCE, atol=TOLERANCE))
+    tolerance = float(sys.argv[1])
+    flows.ode = types.SimpleNamespace(odeint=partial(ode.odeint, rtol=tolerance, atol=tolerance))
     for line in sys.stdin:
         print(json.dumps(answer(json.loads(line))), flush=True)
 

@@ -7,8 +7,8 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cache
 from typing import Generic, TypeVar
 
@@ -44,17 +44,25 @@ def parallel(function: Callable[[In], Out], items: Iterable[In], *, enough: bool
     Where one fails, or the user has had enough, those that have begun end first: nothing goes on unseen.
     """
     items = list(items)
-    working = getattr(_this_thread, "working", False)  # then every processor has something to do already
+    working = getattr(_this_thread, "working", False)  # then its helpers are at work as well
     if len(items) <= 1 or workers() == 1 or working or not enough:
         return [function(item) for item in items]
-    shared = _Shared(function, items)
-    helping = [_helpers(os.getpid()).submit(shared.work) for _ in range(min(workers(), len(items)) - 1)]
+    shared, helping = _Shared(function, items), list[Future[None]]()
     try:
+        with suppress(RuntimeError):  # no more threads can be started: there are fewer then
+            for _ in range(min(workers(), len(items)) - 1):
+                helping.append(_helpers(os.getpid()).submit(shared.work))
         shared.work()
-    finally:
+        _ended(helping)
+    finally:  # an interruption may have come while they were waited for
         shared.places.clear()
-        wait([one for one in helping if not one.cancel()])
+        _ended(helping)
     return shared.results()
+
+
+def _ended(helping: list[Future[None]]) -> None:
+    """Waits for those that have begun; the others never will."""
+    wait([one for one in helping if not one.cancel()])
 
 
 class _Shared(Generic[In, Out]):
@@ -95,13 +103,15 @@ class _OneThread:
     """One limit for all threads that want it: the first to come sets it, the last to go lifts it."""
 
     def __init__(self) -> None:
-        self.lock, self.users, self.modules = threading.Lock(), 0, -1
+        self.lock, self.users = threading.Lock(), 0
+        self.controller, self.modules = ThreadpoolController(), len(sys.modules)
         self.limit: AbstractContextManager[object] | None = None
 
     def _limited(self) -> AbstractContextManager[object]:
         """Looks for libraries again only where modules have been imported since: it takes milliseconds."""
-        if len(sys.modules) != self.modules:
-            self.controller, self.modules = ThreadpoolController(), len(sys.modules)
+        modules = len(sys.modules)
+        if modules != self.modules:
+            self.controller, self.modules = ThreadpoolController(), modules
         limit: AbstractContextManager[object] = self.controller.limit(limits=1, user_api="blas")
         return limit
 

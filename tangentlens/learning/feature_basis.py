@@ -26,7 +26,7 @@ class FeatureBasis(GrowingBasis):
         super().__init__(product, shape, balanced)
         self.features = np.empty((product.columns * shape[1], 0))
         self.outputs = self.outputs.astype(dtype)
-        self.inverted: Array | None = None  # once F was let go
+        self.last_inverse: Array | None = None  # of F before it was let go
         self.brightest = 0.0  # largest norm of Zᵀ a for a of norm 1 so far
 
     def __len__(self) -> int:
@@ -44,6 +44,7 @@ class FeatureBasis(GrowingBasis):
     def shown(self, weights: Array) -> Array:
         """Z w on all rows, (rows c, p), for feature weights (k c, p)."""
         c, p = self.shape[1], weights.shape[1]
+        self.product.products += c * p
         return self.product.spread(weights.reshape(-1, c * p)).reshape(-1, p)
 
     def squares(self) -> Array:
@@ -51,17 +52,20 @@ class FeatureBasis(GrowingBasis):
         return np.repeat(self.product.squares(), self.shape[1])
 
     def outputs_at(self, points: Array) -> Array:
-        """Outputs on all rows, (rows c, p), for coefficients (m, p); by a product once F was let go."""
-        return self.shown(self.features @ points) if self.inverted is not None else super().outputs_at(points)
+        """Outputs on all rows, (rows c, p), for coefficients (m, p)."""
+        if self.last_inverse is None:
+            return super().outputs_at(points)
+        weights = (self.features @ points).reshape(-1, self.shape[1] * points.shape[1])
+        return self.product.spread(weights).reshape(-1, points.shape[1])
 
     def let_go(self) -> None:
-        """Lets go of F, the largest array of all: products give what is asked for after growing."""
-        self.inverted = self.inverse()
+        """Lets go of F, the largest array of all: Z (W z) takes the place of F z, and nothing grows any more."""
+        self.last_inverse = self.inverse()
         self.outputs = self.outputs[:, :0].copy()
 
     def inverse(self) -> Array:
         """As of any basis; of F as it was when it was let go."""
-        return super().inverse() if self.inverted is None else self.inverted
+        return super().inverse() if self.last_inverse is None else self.last_inverse
 
     def left_out(self, duals: Array) -> tuple[Array, float, float]:
         """What the basis leaves out of Zᵀ a for duals (n c, p), (k c, p); the largest norm of Zᵀ a, and the norm below
@@ -88,6 +92,7 @@ class FeatureBasis(GrowingBasis):
 
     def add(self, residual: Array) -> int:
         """Adds feature weights (k c, p), as far as they are new; returns how many vectors were added."""
+        assert self.last_inverse is None, "F was let go"
         w, least = residual, 0.0
         while True:
             size = np.linalg.norm(w, axis=0)

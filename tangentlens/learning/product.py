@@ -93,8 +93,7 @@ class KernelProduct:
         return by_text.gathered(self.runs, duals)
 
     def spread(self, weights: Array) -> Array:
-        """Z w, (n + n', c), for w of shape (columns, c), where Z is stored by texts."""
-        self.products += weights.shape[1]
+        """Z w, (n + n', c), for w of shape (columns, c), where Z is stored by texts. `products` does not count it."""
         return by_text.spread(self.runs, weights)
 
     def squares(self) -> Array:

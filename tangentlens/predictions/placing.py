@@ -62,7 +62,7 @@ def _holders(tokens: Tokens, wanted: Ids) -> Iterator[NDArray[np.int32]]:
         found = number[tokens.ids[low:high]]
         here = np.flatnonzero(found >= 0)
         text = np.searchsorted(tokens.offsets, here + low, side="right") - 1
-        of_token, text = np.divmod(distinct(found[here] * np.int64(len(tokens)) + text), len(tokens))
+        of_token, text = np.divmod(distinct(found[here].astype(np.int64) * len(tokens) + text), len(tokens))
         return text.astype(np.int32), np.searchsorted(of_token, np.arange(len(wanted) + 1))
 
     parts = parallel(held, blocks(tokens.offsets, BLOCK)) if len(wanted) else []

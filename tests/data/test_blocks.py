@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 
@@ -56,17 +58,41 @@ def test_a_result_for_every_item_in_order_also_of_work_within_work(count: int) -
 
 @pytest.mark.skipif(workers() == 1, reason="one processor: there is nothing beside")
 def test_an_interruption_is_raised_whatever_else_failed() -> None:
-    failed = threading.Event()
+    begun, failed = threading.Event(), threading.Event()
 
     def work(_: int) -> None:
         if threading.current_thread() is threading.main_thread():
+            begun.set()
             failed.wait(10)
             raise KeyboardInterrupt
+        begun.wait(10)
         failed.set()
         raise ValueError("not this one")
 
     with pytest.raises(KeyboardInterrupt):
         parallel(work, range(2))
+
+
+@pytest.mark.skipif(workers() == 1 or os.name != "posix", reason="nothing beside, or no signals of POSIX")
+def test_an_interruption_while_others_are_waited_for_ends_after_them() -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    def work(_: int) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            begun.set()
+            time.sleep(0.5)
+            ended.set()
+        else:
+            begun.wait(10)
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            parallel(work, range(2))
+        assert ended.is_set()
+    finally:
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_of_several_failures_that_of_the_first_item_is_raised() -> None:

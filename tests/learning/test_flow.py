@@ -424,10 +424,11 @@ def test_a_loss_is_reached_though_the_search_was_thought_to_end_before(monkeypat
     assert found.curves["train_loss"][-1] == pytest.approx(0.4, rel=1e-6)
 
 
+@pytest.mark.parametrize("kept", [True, False], ids=["outputs kept", "outputs let go"])
 @pytest.mark.parametrize("tolerance", [1e-2, 1e-4], ids=["32 bits", "64 bits"])
 @pytest.mark.parametrize(("loss", "classes"), PROBLEMS)
-def test_duals_show_what_a_basis_of_features_holds(loss, classes, tolerance):
-    """Zᵀ a = W z, to the share of the tolerance that duals may differ by."""
+def test_duals_show_what_a_basis_of_features_holds(loss, classes, tolerance, kept):
+    """Zᵀ a = W z, to the share of the tolerance that duals may differ by; and what F z was, Z (W z) is."""
     tokens, labels = random_texts(300, classes=classes, size=400)
     features = tl.MLP().features(tokens)
     with storage("mlp-by-texts"):
@@ -440,7 +441,13 @@ def test_duals_show_what_a_basis_of_features_holds(loss, classes, tolerance):
             moments += stops.tolist()
     assert flow.reduced().outputs.dtype == np.float64  # where no tolerance is given
     assert np.any(np.bincount(features.families[0].stored.indices) == 1)  # features of one text alone
-    wanted = [0, 3, len(moments) - 1]
+    wanted, products = [0, 3, len(moments) - 1], product_.products
+    before = list(flow.outputs(flow.passed))
+    if not kept:
+        flow.basis.let_go()
+        assert not flow.basis.outputs.size
+        assert distance(np.stack(list(flow.outputs(flow.passed))), np.stack(before)) < 1e-6
+        assert product_.products == products
     found = [duals.copy() for duals, _ in flow.records(np.array(moments), flow.passed, set(wanted))]
     path = [flow.padded(flow.passed[place]) for place in wanted]
     settle(flow.basis, path, found, tolerance)
