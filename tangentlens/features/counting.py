@@ -19,6 +19,7 @@ Ints = NDArray[np.int64]
 Ids = NDArray[np.int32] | NDArray[np.int64]
 Matrix = TypeVar("Matrix", sparse.csr_array, sparse.csc_array)
 MANY = 50_000  # texts from which on products use counts of tokens as they are stored: in 64 bits
+FEW = 3  # vectors that are multiplied one after another
 BLOCK = 2**21  # keys that one thread sorts at a time …
 EVENTS = 2**18  # … and events: so few that text and column often fit into 32 bits
 _BITS = 63
@@ -93,6 +94,15 @@ def transposed(matrix: sparse.csr_array) -> sparse.csc_array:
     """The transpose, on the same memory."""
     made = sparse.csc_array(matrix.shape[::-1], dtype=matrix.dtype)
     return _filled(made, matrix.data, matrix.indices, matrix.indptr)
+
+
+def multiplied(matrix: sparse.csr_array, vectors: NDArray[Any]) -> NDArray[Any]:
+    """matrix @ vectors, (n,) or (n, c), for vectors of shape (columns,) or (columns, c): few of them one after another,
+    since by rows SciPy takes longer for two together.
+    """
+    if vectors.ndim == 1 or not 0 < vectors.shape[1] <= FEW:
+        return np.asarray(matrix @ vectors)
+    return np.stack([matrix @ np.ascontiguousarray(one) for one in vectors.T], axis=1)
 
 
 def _filled(empty: Matrix, data: NDArray[Any], indices: NDArray[Any], indptr: NDArray[Any]) -> Matrix:

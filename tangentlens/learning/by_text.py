@@ -18,7 +18,7 @@ from scipy import sparse
 
 from tangentlens.data.sorting import blocks
 from tangentlens.data.threads import parallel
-from tangentlens.features.counting import MANY, rows_of, transposed, valued
+from tangentlens.features.counting import MANY, multiplied, rows_of, transposed, valued
 from tangentlens.features.family import Family, Features
 
 Array = NDArray[np.float64]
@@ -65,7 +65,7 @@ class Run:
         total: Array | None = None
         for counts, weight, factor, part in zip(self.counts, self.weights, self.factors, self._split(weights),
                                                 strict=True):
-            found = np.asarray(counts @ (factor * part))
+            found = multiplied(counts, factor * part)
             found *= weight
             total = found if total is None else np.add(total, found, out=total)
         return np.asarray(total)

@@ -34,7 +34,7 @@ class Loss:
 
 
 def _logistic(f: Array, y: Array) -> Array:
-    return np.asarray(np.sum(np.logaddexp(0, f) - y * f, axis=1))
+    return np.asarray(np.sum(np.maximum(f, 0) + np.log1p(np.exp(-np.abs(f))) - y * f, axis=1))
 
 
 def _logistic_slope(f: Array, y: Array) -> Array:
@@ -42,11 +42,17 @@ def _logistic_slope(f: Array, y: Array) -> Array:
 
 
 def _logistic_curve(f: Array, x: Array) -> Array:
-    return np.asarray((expit(f) * expit(-f))[:, :, None] * x)
+    return np.asarray(_logistic_root(f)[:, :, None] ** 2 * x)
 
 
 def _logistic_bend(f: Array, x: Array, room: Array | None = None) -> Array:
-    return np.asarray(np.multiply(np.sqrt(expit(f) * expit(-f))[:, :, None], x, out=room))
+    return np.asarray(np.multiply(_logistic_root(f)[:, :, None], x, out=room))
+
+
+def _logistic_root(f: Array) -> Array:
+    """√(p (1 − p)), p = 1 / (1 + e^−f), by one exponential."""
+    e = np.exp(-np.abs(f) / 2)
+    return np.asarray(e / (1 + e * e))
 
 
 def _softmax(f: Array, y: Array) -> Array:

@@ -14,7 +14,7 @@ from scipy import sparse
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from tangentlens.data.threads import parallel, workers
-from tangentlens.features.counting import count_matrix, rows_of, transposed, valued
+from tangentlens.features.counting import count_matrix, multiplied, rows_of, transposed, valued
 from tangentlens.features.family import Family, Features
 from tangentlens.learning import by_text
 
@@ -106,7 +106,7 @@ class KernelProduct:
             return by_text.through(self.runs, vectors)
         if not self.lanes:
             return np.zeros_like(vectors)
-        total, *others = parallel(lambda both: np.asarray(both[1] @ (both[0] @ vectors)), self._both_ways)
+        total, *others = parallel(lambda both: np.asarray(both[1] @ multiplied(both[0], vectors)), self._both_ways)
         for other in others:
             total += other
         return total

@@ -11,7 +11,7 @@ from tangentlens.learning import product as product_module
 
 
 @every_sparse
-def test_product_is_the_kernel_times_a_vector(architecture):
+def test_product_is_the_kernel_times_vectors(architecture):
     for name, tokens in TEXT_SETS.items():
         kernel, product = architecture.kernel(tokens), KernelProduct(architecture.features(tokens))
         assert distance(product @ np.eye(len(tokens)), kernel) < EXACT, name
@@ -19,6 +19,10 @@ def test_product_is_the_kernel_times_a_vector(architecture):
         assert (product @ vector).shape == (len(tokens),)
         assert distance(product @ vector, (product @ vector[:, None])[:, 0]) < EXACT, name
         assert product.products == len(tokens) + 3
+        for count in (0, 2, 3, 5):  # few vectors are multiplied one after another
+            vectors = np.random.default_rng(count).normal(size=(len(tokens), count))
+            assert (product @ vectors).shape == vectors.shape
+            assert distance(product @ vectors, kernel @ vectors) < EXACT, name
 
 
 @every_sparse
