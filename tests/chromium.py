@@ -14,6 +14,7 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
@@ -53,6 +54,13 @@ def visit(browser: Any, page: Path) -> None:
     browser.get_log("browser")
     browser.get_log("performance")
     browser.get(page.as_uri())
+    WebDriverWait(browser, 30).until(complete)  # on a busy machine `get` may return earlier
+
+
+def complete(browser: Any) -> bool:
+    """Whether the page, not the blank one before it, is there as a whole."""
+    return bool(browser.execute_script(
+        "return location.href !== 'about:blank' && document.readyState === 'complete'"))
 
 
 def open_every_tab(browser: Any) -> None:
