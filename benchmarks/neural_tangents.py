@@ -102,8 +102,8 @@ class Peer:
 @contextmanager
 def started(python: Path) -> Iterator[Peer]:
     """A worker that ends with the block."""
-    own = "-P"  # this file has the peer's name, and must not be found for it
-    command = [str(python), own, str(WORKER), str(THEIRS)]
+    # -P: this file has the peer's name, and must not be found for it
+    command = [str(python), "-P", str(WORKER), str(THEIRS)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         yield Peer(process)
         assert process.stdin is not None

@@ -10,7 +10,7 @@ import platform
 import time as clock
 import warnings
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -129,7 +129,7 @@ def audited(texts: Texts | Callable[[], Texts], chosen: tuple[Architecture, ...]
                               lowercased=options.lowercase)
         if not few:  # one after another: each takes much memory
             say("looking for texts that are nearly the same")
-            wait([ground])
+            ground.result()
         found, heard = side_by_side([_Job(architecture, material, ground, options) for architecture in chosen], say,
                                     most=2 if few else 1)
     for line in heard:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
 import weakref
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from tangentlens.errors import DataError, OptionError, OutputError
 from tangentlens.learning import needs
 from tangentlens.learning.needs import BASE, audit_bytes
 
+AUDIT = sys.modules["tangentlens.audit"]  # `tl.audit` is the function
 COLUMNS = ["architecture", "family", "feature", "class", "score", "count", "count_in_class", "half_step"]
 ARCHITECTURES = [tl.MLP(), tl.CNN(kernel_size=2), tl.SelfAttention(scores="tied")]
 
@@ -223,6 +226,29 @@ def test_less_memory_is_foreseen_where_products_go_by_text(monkeypatch: pytest.M
     foreseen = audit_bytes(rare, [tl.MLP()])
     monkeypatch.undo()
     assert audit_bytes(rare, [tl.MLP()]) == foreseen
+
+
+def test_large_data_is_searched_for_duplicates_before_patterns_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not beside it, since each takes much memory; an error there ends the audit before anything is learned."""
+    ground, lines = AUDIT.Ground.of, list[str]()
+    small = tl.small_reviews(120)
+    usual = tl.audit(small, [tl.MLP()])
+
+    def slowly(*arguments: Any, **options: Any) -> Any:
+        time.sleep(0.3)
+        lines.append("searched")
+        return ground(*arguments, **options)
+
+    monkeypatch.setattr(AUDIT, "SIDE_BY_SIDE", 0)
+    monkeypatch.setattr(AUDIT.Ground, "of", slowly)
+    found = tl.audit(small, [tl.MLP()], progress=lines.append)
+    assert lines.index("searched") < lines.index("MLP: counting patterns")
+    assert found.flags.equals(usual.flags)
+    monkeypatch.setattr(AUDIT.Ground, "of", lambda *_, **__: 1 / 0)
+    lines.clear()
+    with pytest.raises(ZeroDivisionError):
+        tl.audit(small, [tl.MLP()], progress=lines.append)
+    assert not any("counting" in line for line in lines)
 
 
 def test_foreseen_memory_grows_with_texts_and_architectures():

@@ -141,8 +141,8 @@ def test_a_signal_at_any_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("delay", "signal_number"), [
-    (delay, (signal.SIGINT, signal.SIGTERM)[turn % 2]) for turn, delay in enumerate((0.0, 0.05, 0.2, 0.5, 1.0, 2.0))])
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("delay", [0.0, 0.05, 0.2, 0.5, 1.0, 2.0])
 def test_a_signal_from_outside(tmp_path: Path, delay: float, signal_number: signal.Signals) -> None:
     small = tl.small_reviews(40_000)
     pl.DataFrame({"text": small.texts, "label": small.labels}).write_csv(tmp_path / "many.csv")
@@ -168,7 +168,8 @@ def piped(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", ["| head -n 1", "--json | true", ">&-", ">&- 2>&-", "--quiet >&- 2>&-"])
+@pytest.mark.parametrize("command", ["| head -n 1", "| true", "--json | head -c 1", "--json | true", "> /dev/null",
+                                     ">&-", ">&- 2>&-", "--quiet >&- 2>&-"])
 def test_a_reader_that_stops_reading_is_no_error(tmp_path: Path, command: str) -> None:
     ran = piped(command, tmp_path)
     assert (ran.returncode, ran.stderr) == (0, "")

@@ -2,8 +2,8 @@
 
 A product reads every text once, and adds to, or gathers from, as many numbers as there are features. Most of what it
 touches are the few frequent ones: tokens are numbered by how often they occur, so that those stay in the cache, however
-many texts there are, and several vectors cost little more than one. Weights of texts and coefficients are multiplied
-into the vectors: counts are stored once, for products and for all else.
+many texts there are. Weights of texts and coefficients are multiplied into the vectors: counts are stored once, for
+products and for all else.
 """
 
 from __future__ import annotations

@@ -43,8 +43,11 @@ class FeatureBasis(GrowingBasis):
 
     def shown(self, weights: Array) -> Array:
         """Z w on all rows, (rows c, p), for feature weights (k c, p)."""
+        self.product.products += self.shape[1] * weights.shape[1]
+        return self._spread(weights)
+
+    def _spread(self, weights: Array) -> Array:
         c, p = self.shape[1], weights.shape[1]
-        self.product.products += c * p
         return self.product.spread(weights.reshape(-1, c * p)).reshape(-1, p)
 
     def squares(self) -> Array:
@@ -53,10 +56,7 @@ class FeatureBasis(GrowingBasis):
 
     def outputs_at(self, points: Array) -> Array:
         """Outputs on all rows, (rows c, p), for coefficients (m, p)."""
-        if self.last_inverse is None:
-            return super().outputs_at(points)
-        weights = (self.features @ points).reshape(-1, self.shape[1] * points.shape[1])
-        return self.product.spread(weights).reshape(-1, points.shape[1])
+        return super().outputs_at(points) if self.last_inverse is None else self._spread(self.features @ points)
 
     def let_go(self) -> None:
         """Lets go of F, the largest array of all: Z (W z) takes the place of F z, and nothing grows any more."""

@@ -1,8 +1,8 @@
 """Gradient flow to any time by projection onto a growing basis of dual vectors (theory, eq. 58 to 60).
 
 A basis vector costs one product with Θ, and little else is done on all counts: with V orthonormal in the inner product
-of Θ and F = Θ V, the flow in the basis is the flow of the same loss with m features F. Time advances
-in segments; within a segment the basis grows by what the projected flow leaves out until that would change little.
+of Θ and F = Θ V, the flow in the basis is the flow of the same loss with m features F. Time advances in segments;
+within a segment the basis grows by what the projected flow leaves out until that would change little.
 """
 
 from __future__ import annotations

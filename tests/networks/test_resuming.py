@@ -73,7 +73,7 @@ def long_run(network, mode, **options):
     return run(network, **MODES[mode], steps=300, record=range(0, 301, 7), **options)
 
 
-@pytest.mark.parametrize(("kills", "saving"), [(2, 0.0), pytest.param(5, 0.01, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("kills", "saving"), [(3, 0.0), pytest.param(8, 0.01, marks=pytest.mark.slow)])
 def test_a_killed_training_goes_on_to_the_same_end(kills, saving, tmp_path):
     """SIGKILL at random moments, mostly while a checkpoint is written; what remains is always whole."""
     here = Path(__file__).parent
