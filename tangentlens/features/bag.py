@@ -39,9 +39,15 @@ def token_family(tokens: Tokens, columns: Features | None, *, coefficient: float
 def bias_family(windows: Windows, pooling: str, coefficients: Array, present: NDArray[np.int32] | None = None,
                 groups: tuple[str, ...] = ("",)) -> Family:
     """Family `bias`: the number of windows of each text, by group where `present` (w,) gives each window's group."""
-    column = np.zeros(windows.offsets[-1], np.int32) if present is None else present
-    raw = count_texts(windows.offsets, column, len(groups))
+    raw = _lengths(windows.per_text) if present is None else count_texts(windows.offsets, present, len(groups))
     return Family("bias", None, raw, pooling_weight(windows.per_text, pooling), coefficients, groups)
+
+
+def _lengths(per_text: NDArray[np.int64]) -> sparse.csr_array:
+    """One column of how many windows each text has; no entry for none."""
+    indptr = np.append(0, np.cumsum(per_text > 0)).astype(np.int32)
+    data = per_text[per_text > 0].astype(np.int32)
+    return sparse.csr_array((data, np.zeros(len(data), np.int32), indptr), shape=(len(per_text), 1))
 
 
 def _weighted(text: NDArray[np.int64], column: NDArray[np.int32], value: Array, shape: tuple[int, int]

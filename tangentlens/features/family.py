@@ -120,7 +120,8 @@ class Family:
         """The same as `counts`, from `occurrences`."""
         data = self.values
         if data is None:
-            data = occurrences.data * np.repeat(self.weight, np.diff(occurrences.indptr))
+            data = np.repeat(self.weight, np.diff(occurrences.indptr))
+            data *= occurrences.data
         if self.scale is not None:
             data = data * self.scale[occurrences.indices]
         return valued(occurrences, data)

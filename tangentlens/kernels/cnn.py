@@ -87,7 +87,8 @@ class CNN(Architecture):
             if places:
                 families.append(skipgrams.family(places, coefficients, groups))
             else:
-                families.append(bias_family(windows, self.pooling, coefficients, windows.present - sizes[0], groups))
+                present = windows.present - sizes[0] if len(sizes) > 1 else None
+                families.append(bias_family(windows, self.pooling, coefficients, present, groups))
         return Features(tuple(families), len(tokens), int(np.sum(windows.per_text == 0)), tokens.unknown)
 
     def spectrum(self) -> pl.DataFrame:

@@ -20,7 +20,8 @@ from tangentlens.learning import by_text
 
 Array = NDArray[np.float64]
 LANES = 16  # runs of columns that are multiplied side by side; results do not depend on the number of processors
-LANE = 2**19  # stored counts of a lane, at least
+LANE = 2**18  # stored counts of a lane, at least
+LONG = 8  # entries of a column that is read as fast wherever it stands
 SMALL = 200_000  # stored counts below which there is one lane only
 
 
@@ -61,7 +62,7 @@ class KernelProduct:
             wave = [blocks.pop() for _ in range(min(workers(), len(blocks)))]
             for columns, alone in parallel(_by_columns, wave, enough=wave[0].nnz >= SMALL // 4):
                 self.own += alone
-                shared.append(columns)
+                shared += columns
         self.lanes = _lanes(shared)
 
     @property
@@ -154,7 +155,8 @@ def _of_family(same: list[Family]) -> list[sparse.csr_array]:
     family, size = same[0], len(same[0])
     counts = _stacked(family.counts for family in same)
     if len(family.groups) == 1:
-        return [_scaled(counts, np.sqrt(family.coefficient))]
+        room = None if counts.data is family.values else counts.data
+        return [valued(counts, np.multiply(counts.data, np.sqrt(family.coefficient), out=room))]
     return _uncoupled([counts[:, g * size:(g + 1) * size] for g in range(len(family.groups))], family.coefficients)
 
 
@@ -225,15 +227,18 @@ def _helmert(blocks: list[sparse.csr_array]) -> list[sparse.csr_array]:
     return [_scaled(total, 1 / np.sqrt(len(blocks))), *result]
 
 
-def _by_columns(block: sparse.csr_array) -> tuple[sparse.csr_array, NDArray[Any]]:
-    """The columns with several entries, as rows, those with many first; and Σ z² over the other columns, by text."""
+def _by_columns(block: sparse.csr_array) -> tuple[list[sparse.csr_array], NDArray[Any]]:
+    """The columns with several entries, as rows: as they come up to the first short one, since tokens are numbered by
+    how often they occur, and the others those with many first. And Σ z² over those with one, by text.
+    """
     columns = block.tocsc()
     entries = np.diff(columns.indptr)
     single = columns.indptr[:-1][entries == 1]
     alone = np.bincount(columns.indices[single], weights=columns.data[single] ** 2, minlength=block.shape[0])
-    order = np.argsort(-entries, kind="stable")[:np.count_nonzero(entries > 1)]
+    long = int(np.argmin(np.append(entries, 0) >= LONG))
+    order = long + np.argsort(-entries[long:], kind="stable")[:np.count_nonzero(entries[long:] > 1)]
     rows = sparse.csr_array((columns.data, columns.indices, columns.indptr), shape=block.shape[::-1])
-    return sparse.csr_array(rows[order]), alone
+    return [rows_of(rows, 0, long), sparse.csr_array(rows[order])], alone
 
 
 def _lanes(blocks: list[sparse.csr_array]) -> list[sparse.csr_array]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 
 from tangentlens.data.threads import parallel
 from tangentlens.errors import OptionError
@@ -20,6 +21,8 @@ EASY = 1e-3, 3  # … or by powers of it, one more after a segment that left out
 PER_SEGMENT = 4  # records in a segment, or in each power
 PATIENCE = 1.003  # the search for the best time ends once validation loss is this far above its minimum …
 LONGEST = 1e9  # … or after this many natural units of time
+FINE = 64  # straight lines of the path around its end …
+EXACT = 1e-6  # … which is found to this share of one
 MANY = 20_000  # losses of texts from which on two moments are looked at side by side
 
 
@@ -34,6 +37,7 @@ class Search:
     moments: list[float] = field(default_factory=list)
     training: list[float] = field(default_factory=list)
     held_out: list[float] = field(default_factory=list)
+    looked: dict[int, tuple[Array, float, float]] = field(default_factory=dict, repr=False)
 
     @property
     def wanted(self) -> bool:
@@ -59,11 +63,14 @@ class Search:
         return reached or self.moments[-1] * self.solver.fastest > LONGEST
 
     def losses(self, path: list[Array]) -> tuple[list[float], list[float]]:
-        """Training and validation losses at some points."""
+        """Training and validation losses at some points; those that were looked at last are not worked out again."""
         n, targets, others = len(self.recorder.targets.y), self.recorder.targets, self.recorder.validation
+        new = [z for z in path if id(z) not in self.looked]
         both = parallel(lambda f: (targets.mean_loss(f[:n]), others.mean_loss(f[n:]) if others else math.nan),
-                        list(self.solver.outputs(path)), enough=n * len(path) >= MANY)
-        return [one for one, _ in both], [other for _, other in both]
+                        list(self.solver.outputs(new)), enough=n * len(new) >= MANY)
+        known = self.looked | {id(z): (z, *found) for z, found in zip(new, both, strict=True)}
+        self.looked = {id(z): known[id(z)] for z in path}  # which keeps them, so that none gets the number of another
+        return [self.looked[id(z)][1] for z in path], [self.looked[id(z)][2] for z in path]
 
     def needed(self, stops: Array, path: list[Array]) -> int | None:
         """How many of some stops are needed if the search ends there, through the one after its end; else None."""
@@ -88,23 +95,34 @@ class Search:
 
 
 def cut(solver: GalerkinFlow, moments: Array, path: list[Array], search: Search) -> tuple[Array, list[Array]]:
-    """The path up to the moment at which the training loss is the one to reach. From the record before, by Newton's
-    method: along the flow the loss is convex and falls by |dz/dt|² a time, so that no step goes too far.
+    """The path up to the moment at which the training loss is the one to reach: from the record before, once more in
+    FINE steps, between which coefficients are straight lines.
     """
-    flow, until_loss = solver.reduced(), float(search.until_loss or 0.0)
+    flow, until_loss = solver.reduced(solver.tolerance), float(search.until_loss or 0.0)
     reached = np.flatnonzero(np.array(search.training) <= until_loss)
     if not len(reached):
         raise OptionError(f"the training loss falls to {search.training[-1]:.4g} at time {moments[-1]:.3g}, not to "
                           f"{until_loss:g}; give a larger until_loss")
     last = int(reached[0])
     t, z = (float(moments[last - 1]), path[last - 1]) if last else (0.0, np.zeros_like(path[0]))
+
+    def excess(place: float) -> float:
+        return solver.targets.mean_loss(flow.f(_between(line, place))) - until_loss
+
+    step = (float(moments[last]) - t) / FINE
     while True:
-        start = flow.begin(z)
-        step = (solver.targets.mean_loss(start.f) - until_loss) / float(start.rate @ start.rate)
-        if step <= 1e-9 * t:
-            return np.concatenate([moments[:last], [t]]), [*path[:last], z]
-        (z,) = flow.path(z, t, np.array([t + step]), 1e-8, start)
-        t += step
+        line = np.stack([z, *flow.path(z, t, t + step * np.arange(1.0, FINE + 1), solver.tolerance)])
+        if excess(FINE) <= 0:
+            break
+        t, z, step = t + step * FINE, line[-1], 2 * step  # in the basis as it is now the flow is a little slower
+    place = float(brentq(excess, 0, FINE, xtol=EXACT)) if excess(0) > 0 else 0.0
+    return np.append(moments[:last], t + step * place), [*path[:last], _between(line, place)]
+
+
+def _between(line: Array, place: float) -> Array:
+    """Points on straight lines between neighbours, (m,), for places from 0 to len(line) − 1."""
+    low = min(int(place), len(line) - 2)
+    return np.asarray(line[low] + (place - low) * (line[low + 1] - line[low]))
 
 
 def segments(solver: GalerkinFlow, end: float, record: Array | None) -> Iterable[Array]:
