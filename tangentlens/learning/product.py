@@ -20,7 +20,7 @@ from tangentlens.learning import by_text
 
 Array = NDArray[np.float64]
 LANES = 16  # runs of columns that are multiplied side by side; results do not depend on the number of processors
-LANE = 2**18  # stored counts of a lane, at least
+LANE = 2**19  # stored counts of a lane, at least
 LONG = 8  # entries of a column that is read as fast wherever it stands
 SMALL = 200_000  # stored counts below which there is one lane only
 
@@ -242,12 +242,16 @@ def _by_columns(block: sparse.csr_array) -> tuple[list[sparse.csr_array], NDArra
 
 
 def _lanes(blocks: list[sparse.csr_array]) -> list[sparse.csr_array]:
-    """The blocks cut into runs of rows of at most about a sixteenth of all entries."""
+    """The blocks cut into runs of rows of about a sixteenth of all entries, large ones first; small blocks together."""
     total = sum(block.nnz for block in blocks)
     if total < SMALL:
         return [sparse.csr_array(sparse.vstack(blocks))] if total else []
-    size, lanes = max(LANE, total // LANES), []
+    size, lanes, small = max(LANE, total // LANES), list[sparse.csr_array](), list[sparse.csr_array]()
     for block in blocks:
+        if block.nnz < size // 4:
+            small.append(block)
+            continue
         cuts = np.searchsorted(block.indptr, np.linspace(0, block.nnz, max(1, round(block.nnz / size)) + 1)[1:-1])
         lanes += [rows_of(block, low, high) for low, high in pairwise([0, *map(int, cuts), block.shape[0]])]
-    return [lane for lane in lanes if lane.nnz]
+    lanes += [sparse.csr_array(sparse.vstack(small))] if small else []
+    return sorted((lane for lane in lanes if lane.nnz), key=lambda lane: -lane.nnz)
