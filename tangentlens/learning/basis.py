@@ -63,7 +63,7 @@ class GrowingBasis:
         """What the basis leaves out of dual vectors (n c, p), written over them; the largest norm of theirs, and the
         norm below which the first is rounding.
         """
-        size = float(np.max(np.linalg.norm(duals, axis=0)))
+        size = float(np.max(norms(duals)))
         return less(duals, self.vectors, across(self.fitted, duals)), size, ROUNDING * size
 
     def outputs_at(self, points: Array) -> Array:
@@ -141,7 +141,7 @@ class GrowingBasis:
 
     def _noted(self, vectors: Array, image: Array) -> Array:
         """Notes directions of the null space; returns the traces of others in them, none if all were known."""
-        size, known = np.linalg.norm(image, axis=0), self.null.shape[1]
+        size, known = norms(image), self.null.shape[1]
         traces = image[:, size > ROUNDING * self.largest]
         span = np.linalg.qr(traces)[0]
         self.null = _extended(self.null, vectors - span @ (span.T @ vectors))
@@ -149,9 +149,9 @@ class GrowingBasis:
 
     def _new_in(self, vectors: Array) -> Array:
         """The part of dual vectors that is orthogonal to the basis, as unit vectors; rounding is left out."""
-        vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=0), TINY)
+        vectors = vectors / np.maximum(norms(vectors), TINY)
         vectors = less(vectors, self.vectors, across(self.fitted, vectors))
-        size = np.linalg.norm(vectors, axis=0)
+        size = norms(vectors)
         vectors = vectors[:, size > SPANNED] / size[size > SPANNED]
         if not np.all(size > KEPT):  # else it is enough that `_with_image` projects once more
             vectors = less(vectors, self.vectors, across(self.fitted, vectors))
@@ -182,6 +182,11 @@ def _blocks(rows: slice, matrix: NDArray[Any]) -> list[slice]:
 def _at_once(matrix: NDArray[Any]) -> bool:
     """Whether a matrix has neither blocks nor runs: much of the time that small products take is finding that out."""
     return matrix.size < SHARED and matrix.dtype == np.float64
+
+
+def norms(vectors: Array) -> Array:
+    """Of the columns, (p,): one after another, which takes a fifth of what all at once does."""
+    return np.sqrt([column @ column for column in vectors.T])
 
 
 def across(left: NDArray[Any], right: NDArray[Any]) -> Array:

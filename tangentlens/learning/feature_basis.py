@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tangentlens.learning.basis import KEPT, ROUNDING, SPANNED, TINY, GrowingBasis, across, beside, less, times
+from tangentlens.learning.basis import KEPT, ROUNDING, SPANNED, TINY, GrowingBasis, across, beside, less, norms, times
 from tangentlens.learning.product import KernelProduct
 
 Array = NDArray[np.float64]
@@ -72,7 +72,7 @@ class FeatureBasis(GrowingBasis):
         which the first is rounding: where there are more texts than features, Θ sees little of most duals.
         """
         w = self.seen(duals)
-        size, whole = np.linalg.norm(w, axis=0), np.linalg.norm(duals, axis=0)
+        size, whole = norms(w), norms(duals)
         self.brightest = max(self.brightest, float(np.max(size / np.maximum(whole, TINY))))
         noise = ROUNDING * self.brightest * float(np.max(whole))
         return less(w, self.features, across(self.features, w)), float(np.max(size)), noise
@@ -88,14 +88,14 @@ class FeatureBasis(GrowingBasis):
     def grow(self, vectors: Array) -> int:
         """Adds Zᵀ a for dual vectors (n c, p), as far as it is new; returns how many vectors were added."""
         residual, _, noise = self.left_out(vectors)
-        return self.add(residual[:, np.linalg.norm(residual, axis=0) > noise])
+        return self.add(residual[:, norms(residual) > noise])
 
     def add(self, residual: Array) -> int:
         """Adds feature weights (k c, p), as far as they are new; returns how many vectors were added."""
         assert self.last_inverse is None, "F was let go"
         w, least = residual, 0.0
         while True:
-            size = np.linalg.norm(w, axis=0)
+            size = norms(w)
             w = w[:, size > least] / size[size > least]
             if not w.shape[1]:
                 return 0

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 POINTS = 6  # stops that the polynomial of a span goes through
 NEAR = 1e-3  # difference of logarithms below which two times are too near for one polynomial
-NODES = 12  # of Gauss and Legendre's rule, by which polynomials are integrated
+NODES, SHARES = np.polynomial.legendre.leggauss(12)  # Gauss and Legendre's rule, by which polynomials are integrated
 
 
 def integrals(times: Array, values: Iterable[Array]) -> Iterator[Array]:
@@ -55,10 +55,9 @@ def _spans(times: Array) -> Iterator[tuple[int, Array]]:
 
 def _shares(u: Array, knots: Array) -> Array:
     """∫ of the Lagrange polynomials of the knots (spans, count), times exp(u), over every span of u."""
-    nodes, shares = np.polynomial.legendre.leggauss(NODES)
     half = np.diff(u)[:, None] / 2
-    within = u[:-1, None] + half * (nodes + 1)
+    within = u[:-1, None] + half * (NODES + 1)
     apart = knots[:, None, :] - knots[:, :, None] + np.eye(knots.shape[1])  # knot less another
     factors = (within[:, :, None, None] - knots[:, None, :, None]) / apart[:, None]
     factors[:, :, np.arange(knots.shape[1]), np.arange(knots.shape[1])] = 1.0
-    return np.asarray(((half * shares * np.exp(within))[:, None] @ factors.prod(axis=2))[:, 0])
+    return np.asarray(((half * SHARES * np.exp(within))[:, None] @ factors.prod(axis=2))[:, 0])

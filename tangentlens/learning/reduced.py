@@ -220,12 +220,12 @@ class Start:
         (m, k), in the linear flow of the Jacobian J: Σ ∫ exp((t − s) J) ds pushes / time.
         """
         values, vectors = self.modes
-        changed, pushed = np.empty_like(pushes), vectors.T @ pushes
-        now = np.zeros(len(pushes))
-        for span, time in enumerate(times):
-            x = values * time
-            now = np.exp(x) * now + np.divide(np.expm1(x), x, out=np.ones_like(x), where=x < 0) * pushed[:, span]
-            changed[:, span] = now
+        x = values[:, None] * times
+        kept = np.expm1(x)
+        changed = np.divide(kept, x, out=np.ones_like(x), where=x < 0) * (vectors.T @ pushes)
+        kept += 1
+        for span in range(1, len(times)):
+            changed[:, span] += kept[:, span] * changed[:, span - 1]
         return np.asarray(vectors @ changed)
 
 

@@ -132,8 +132,8 @@ def segments(solver: GalerkinFlow, end: float, record: Array | None) -> Iterable
     """
     low, high, powers = 0.0, min(1 / solver.fastest, end), 1
     while low < end:
-        stops = np.geomspace(low or high / SEGMENT, high, PER_SEGMENT * powers + 1)[1:]
-        stops = np.minimum(stops, high)
+        start, count = low or high / SEGMENT, PER_SEGMENT * powers
+        stops = np.minimum(start * (high / start) ** (np.arange(1, count + 1) / count), high)
         stops[-1] = high
         if record is not None:
             stops = np.union1d(stops, record[(record > low) & (record <= high)])
