@@ -106,23 +106,13 @@ def _from_features(basis: GrowingBasis, path: list[Array], integrals: list[Array
     steps, images, directions = _towards(basis, wanted, allowed)
     if not steps.shape[1]:
         return float(np.linalg.norm(wanted))
-    shown, known = _shown(basis, directions), across(basis.features, directions)
     lengths = np.linalg.pinv(directions.T @ images)
 
     def mended(duals: Array, z: Array) -> Array:
-        return less(duals, steps, lengths @ (across(shown, duals) - known.T @ z))
+        return less(duals, steps, lengths @ (directions.T @ (basis.seen(duals) - basis.features @ z)))
 
     _blocks(path, integrals, mended)
     return float(np.linalg.norm(basis.seen(integrals[-1]) - basis.features @ path[-1][:, None]))
-
-
-def _shown(basis: FeatureBasis, weights: Array) -> Array:
-    """Z w on the training texts, (n c, p), for feature weights (k c, p); some columns at a time."""
-    n = basis.shape[0] * basis.shape[1]
-    found = np.empty((n, weights.shape[1]), order="F")
-    for low in range(0, weights.shape[1], TOGETHER):
-        found[:, low:low + TOGETHER] = basis.shown(weights[:, low:low + TOGETHER])[:n]
-    return found
 
 
 def _towards(basis: FeatureBasis, wanted: Array, allowed: float) -> tuple[Array, Array, Array]:
