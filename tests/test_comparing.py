@@ -17,7 +17,8 @@ from tangentlens.report import compared
 from tangentlens.report.compared import Learned, accuracy_table, weighted_median
 from tangentlens.report.comparison import compared_table
 from tangentlens.report.content import COMPARED
-from tangentlens.report.verdict import plain, verdict
+from tangentlens.report.sentences import plain
+from tangentlens.report.verdict import verdict
 
 TRAIN = tokens_of(ALL)
 HELD = tokens_of([[0, 1, 2], [1, 0], [3, 2, 1, -1, 0], [2, 2], [0], [], [1, 3, 0, 1]])

@@ -133,7 +133,7 @@ def _flow(recorder: Recorder, time: float | str | None, until_loss: float | None
     if until_loss is not None:
         moments, path = cut(solver, moments, path, search)
     kept = None if chosen is None else {*chosen.tolist(), float(moments[-1]), *search.least()}
-    _record(recorder, solver, moments, path, kept, progress or (lambda line: None))
+    _record(recorder, solver, moments=moments, path=path, kept=kept, say=progress or (lambda line: None))
     return recorder.finish("time", error=solver.error)
 
 
@@ -144,7 +144,7 @@ def _warn_of(error: float, tolerance: float, *, inside: int = 0) -> None:
                       "choose a smaller time or a larger tolerance", stacklevel=5 + inside)
 
 
-def _record(recorder: Recorder, solver: GalerkinFlow, moments: Array, path: list[Array], kept: set[float] | None,
+def _record(recorder: Recorder, solver: GalerkinFlow, *, moments: Array, path: list[Array], kept: set[float] | None,
             say: Progress) -> None:
     """Records the moments that are kept, None for all."""
     wanted = [place for place, moment in enumerate(moments.tolist()) if kept is None or moment in kept]

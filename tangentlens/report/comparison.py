@@ -9,8 +9,10 @@ import numpy as np
 import polars as pl
 
 from tangentlens.predictions.evidence import ORDERS
+from tangentlens.report.biased import largest
 from tangentlens.report.content import ComparedAnswer, Report
-from tangentlens.report.verdict import corrected, largest, plain, right, verdict
+from tangentlens.report.sentences import plain
+from tangentlens.report.verdict import corrected, right, verdict
 from tangentlens.report.wording import finite, rate
 
 NGRAM = ("order", "feature", "class", "texts", "in_class", "polarity", "words")  # columns that all architectures share

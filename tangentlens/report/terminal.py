@@ -16,7 +16,8 @@ from tangentlens.kernels import Architecture, describe, shares
 from tangentlens.predictions.evidence import FREQUENT
 from tangentlens.report import bars, comparison, flagged, summary, verified
 from tangentlens.report.content import ArchitectureAnswer, Report, VerifiedAnswer
-from tangentlens.report.verdict import corrected, plain, right, verdict
+from tangentlens.report.sentences import plain
+from tangentlens.report.verdict import corrected, right, verdict
 from tangentlens.report.wording import figure, percent, signed, visible
 
 WIDEST = 28  # characters of a text cell; the page shows longer ones in full

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from math import sqrt
 from typing import Any
 
@@ -12,31 +11,19 @@ import polars as pl
 from tangentlens.predictions.chances import at_least
 from tangentlens.predictions.evidence import LEAST, LEVEL
 from tangentlens.report import summary
+from tangentlens.report.biased import bias
 from tangentlens.report.content import ComparedAnswer, Report
-from tangentlens.report.wording import figure, percent, points, rate, signed
+from tangentlens.report.sentences import Piece, Quoted, Sentence, either, listed, name_of
+from tangentlens.report.wording import figure, percent, points, rate
 
 CERTAIN = 2.0  # standard errors above which a difference counts
 FEW = 25  # differing texts below which an exact test decides instead
 CHANCE = 0.05  # its level, of both sides together
-ROUNDING = 1e-12  # a smaller share of the spectrum is none
 TOGETHER = 1.25  # half times within this ratio are the same time
-SMALL = 0.05  # a part of the bias below this share of the other one is not worth a word
-NAMED = 3  # architectures of which bias and learning are told; the tables have all
+NAMED = 3  # architectures of which learning is told; the table has all
 KINDS = ("the bias", "single tokens", "pairs", "longer patterns")
 
 Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Quoted:
-    """A text from outside within a sentence. kind: "feature", "class", or "name" (of an architecture)."""
-
-    text: str
-    kind: str
-
-
-Piece = str | Quoted
-Sentence = tuple[Piece, ...]
 
 
 def verdict(report: Report) -> list[tuple[str, Sentence]]:
@@ -50,16 +37,6 @@ def verdict(report: Report) -> list[tuple[str, Sentence]]:
             ("Learning", learning(report))]
 
 
-def plain(sentence: Sentence) -> str:
-    """The sentence as text, with quotation marks around what is quoted from the data.
-
-    >>> plain(("ask ", Quoted("CNN", "name"), " about ", Quoted("not bad", "feature")))
-    'ask CNN about "not bad"'
-    """
-    return "".join(piece if isinstance(piece, str) else piece.text if piece.kind == "name" else f'"{piece.text}"'
-                   for piece in sentence)
-
-
 def accuracy(report: Report) -> Sentence:
     """Which architecture is best on held-out texts; of several that are tied, the simplest."""
     rated = _rated(_learned(report))
@@ -70,7 +47,7 @@ def accuracy(report: Report) -> Sentence:
             for answer, plan in zip(report.compared, report.architectures, strict=True)}
     best = min(rated, key=lambda answer: (-_row(answer)["accuracy"], *size[answer.name]))
     row = _row(best)
-    found: list[Piece] = [f"On {figure(row['texts'])} held-out texts ", _name(best), f" gets {_rate(row)} right"]
+    found: list[Piece] = [f"On {figure(row['texts'])} held-out texts ", name_of(best), f" gets {_rate(row)} right"]
     rivals = best.leads.filter(pl.col("other").is_in([answer.name for answer in rated]))
     leads = sorted(rivals.to_dicts(), key=lambda lead: lead["lead"])
     tied = [lead for lead in leads if not certain(lead["only"], lead["lost"])]
@@ -79,7 +56,7 @@ def accuracy(report: Report) -> Sentence:
         simplest = min((answer for answer in rated if answer.name in {best.name, *(lead["other"] for lead in tied)}),
                        key=lambda answer: size[answer.name])
         found += [", but ", *_each(tied), f" {_are(tied)} within what chance may do: these texts cannot tell them "
-                  "apart. The simplest of them is ", _name(simplest), f", which reads {_reads(simplest)}"]
+                  "apart. The simplest of them is ", name_of(simplest), f", which reads {_reads(simplest)}"]
     found += [". ", *_each(behind), f" {_are(behind)} behind"] if tied and behind else []
     found += [", ahead of ", *_each(behind)] if behind and not tied else []
     return (*found, ".", *_beside_majority(report, row), *nothing)
@@ -93,9 +70,9 @@ def _learned(report: Report) -> list[ComparedAnswer]:
 
 def _learn_nothing(report: Report) -> list[Piece]:
     learned = [answer.name for answer in _learned(report)]
-    names = [[_name(answer)] for answer in report.compared if answer.name not in learned]
+    names = [[name_of(answer)] for answer in report.compared if answer.name not in learned]
     verb = "learns" if len(names) == 1 else "learn"
-    return [" ", *_listed(names), f" {verb} nothing here that carries over to new texts."] if names else []
+    return [" ", *listed(names), f" {verb} nothing here that carries over to new texts."] if names else []
 
 
 def _beside_majority(report: Report, row: Row) -> list[Piece]:
@@ -130,7 +107,7 @@ def _examples(rows: list[Row]) -> list[Piece]:
     shown = [rows[place] for place in (0, second) if place < len(rows)]
     start = (f"{figure(len(rows))} n-grams say the opposite of their words, such as " if len(rows) > 1
              else "One n-gram says the opposite of its words: ")
-    return [start, *_listed(map(_example, shown)), ". "]
+    return [start, *listed(map(_example, shown)), ". "]
 
 
 def _example(row: Row) -> list[Piece]:
@@ -145,13 +122,13 @@ def _read(readers: Sequence[ComparedAnswer], others: Sequence[ComparedAnswer]) -
     count = figure((readers or others)[0].contrary.height)
     found: list[Piece] = []
     if readers:
-        ordered = [[_name(answer), f" {'' if place else 'gets '}{right(answer):,}"]
+        ordered = [[name_of(answer), f" {'' if place else 'gets '}{right(answer):,}"]
                    for place, answer in enumerate(sorted(readers, key=right, reverse=True))]
-        found += ["Asked about each by itself, ", *_listed(ordered), f" of {count} right"]
+        found += ["Asked about each by itself, ", *listed(ordered), f" of {count} right"]
     if others:
         span = sorted({right(answer) for answer in (others[0], *others)})
         some = figure(span[0]) if len(span) == 1 else f"{figure(span[0])} to {figure(span[-1])}"
-        found += ["; " if readers else "", *_listed([[_name(answer)] for answer in others]),
+        found += ["; " if readers else "", *listed([[name_of(answer)] for answer in others]),
                   f" cannot read them at all: single tokens get {some} right"]
     return [*found, "."]
 
@@ -165,7 +142,7 @@ def _paying(readers: Sequence[ComparedAnswer], others: Sequence[ComparedAnswer])
     lead = first.leads.row(by_predicate=pl.col("other") == second.name, named=True)
     size = points(abs(lead["lead"]), lead["error"])
     better, worse = certain(lead["only"], lead["lost"]), certain(lead["lost"], lead["only"])
-    best, rest = [_name(first), ", the best that reads them, "], [_name(second), ", the best that does not"]
+    best, rest = [name_of(first), ", the best that reads them, "], [name_of(second), ", the best that does not"]
     if better or worse:
         do, place = ("do better", "ahead of") if better else ("do not do better", "behind")
         found: list[Piece] = [f" Architectures that read n-grams {do} here: ", *best, f"is {size} {place} ", *rest]
@@ -195,80 +172,15 @@ def _where(first: ComparedAnswer, second: ComparedAnswer, lead: Row, better: boo
     return [" ", ", ".join(said), why, "."]
 
 
-def bias(report: Report) -> Sentence:
-    """What the bias of architectures does to single tokens, where it comes from, and what would remove it."""
-    biased = [answer for answer in report.compared if answer.bias["bias"].abs().max()]
-    biased.sort(key=lambda answer: -int(answer.bias["flipped"].sum()))
-    told = biased[:NAMED]
-    found: list[Piece] = ["A bias is the output where no token is known. "] if told else []
-    found += [piece for answer in told for piece in _bias_of(answer, report)]
-    if len(biased) > NAMED:
-        found.append(f"The table has {len(biased) - NAMED} more. ")
-    for remedy in dict.fromkeys(answer.unbiased for answer in told):
-        names = [[_name(answer)] for answer in told if answer.unbiased == remedy]
-        found += ([f"With activation={_either(remedy[::-1])} ", *_listed(names), " would have none. "] if remedy
-                  else ["No other activation would remove that of ", *_listed(names), ". "])
-    return (*found, *_without_bias(report))
-
-
-def _without_bias(report: Report) -> list[Piece]:
-    """Those that can have no bias, and those that could but whose bias is 0 here."""
-    kinds: dict[bool, list[list[Piece]]] = {True: [], False: []}
-    for answer, plan in zip(report.compared, report.architectures, strict=True):
-        if not answer.bias["bias"].abs().max():
-            share = plan.spectrum.filter(pl.col("order") == 0)["share"].sum()
-            kinds[bool(share <= ROUNDING)].append([_name(answer)])
-    never, here = kinds[True], kinds[False]
-    found: list[Piece] = [*_listed(never), " have" if len(never) > 1 else " has", " no bias family."] if never else []
-    if here:
-        found += [" " if never else "", "The bias of ", *_listed(here), " is 0 here."]
-    return found
-
-
-def largest(answer: ComparedAnswer) -> Row:
-    """The row of the output whose bias is largest; of two that only differ in sign, the positive one."""
-    return max(answer.bias.to_dicts(), key=lambda row: (float(f"{abs(row['bias']):.9g}"), row["bias"]))
-
-
-def _bias_of(answer: ComparedAnswer, report: Report) -> list[Piece]:
-    row, outputs = largest(answer), answer.bias.height
-    many = f"{answer.frequent * outputs:,} frequent tokens" + ("" if outputs == 1 else f" in {outputs} classes")
-    return ["The bias of ", _name(answer), f" is {signed(row['bias'])}, ", *_direction(row, report), parts(row),
-            f"; it turns the sign of {int(answer.bias['flipped'].sum()):,} of {many}. "]
-
-
-def _direction(row: Row, report: Report) -> list[Piece]:
-    """The class that a bias pushes towards, and whether it is the larger one; with more than two, its own class."""
-    rows = report.data.classes.to_dicts()
-    if len(rows) != 2:
-        return ["towards " if row["bias"] > 0 else "away from ", Quoted(row["class"], "class")]
-    own = str(rows[1]["class"]) == row["class"]
-    other, mine = rows if own == (row["bias"] > 0) else rows[::-1]
-    size = "larger" if mine["texts"] > other["texts"] else "smaller"
-    about = f", the {size} class" if mine["texts"] != other["texts"] else ", though both classes are equally large"
-    return ["towards ", Quoted(str(mine["class"]), "class"), about]
-
-
-def parts(row: Row) -> str:
-    """Both parts of a bias, where both matter.
-
-    >>> parts({"net": -0.5, "lengths": 0.25}), parts({"net": -0.5, "lengths": 0.0})
-    (' (net push of all texts −0.500, text lengths +0.250)', '')
-    """
-    if abs(row["lengths"]) <= SMALL * abs(row["net"]):
-        return ""
-    return f" (net push of all texts {signed(row['net'])}, text lengths {signed(row['lengths'])})"
-
-
 def learning(report: Report) -> Sentence:
     """What is learned first by architectures that learn several kinds of features."""
     pairs = list(zip(report.compared, report.architectures, strict=True))
     several = [(answer, plan.best_time) for answer, plan in pairs if answer.learned.height > 1 and plan.best_time]
     if not several:
         return ("Every architecture here learns one kind of feature only, so none is learned first.",)
-    told: list[Sentence] = [("in ", _name(answer), f" {_sequence(answer.learned, best)}")
+    told: list[Sentence] = [("in ", name_of(answer), f" {_sequence(answer.learned, best)}")
                             for answer, best in several[:NAMED]]
-    return ("When half of the label scores is reached, in parts of the best time: ", *_listed(told, "; ", "; "), ".")
+    return ("When half of the label scores is reached, in parts of the best time: ", *listed(told, "; ", "; "), ".")
 
 
 def _sequence(learned: pl.DataFrame, best: float) -> str:
@@ -279,7 +191,7 @@ def _sequence(learned: pl.DataFrame, best: float) -> str:
             groups[-1].append(row)
         else:
             groups.append([row])
-    return ", ".join(_either([KINDS[row["order"]] for row in group], "and")
+    return ", ".join(either([KINDS[row["order"]] for row in group], "and")
                      + f" at {percent(group[0]['half_step'] / best)}" for group in groups)
 
 
@@ -326,26 +238,8 @@ def _reads(answer: ComparedAnswer) -> str:
 
 
 def _each(leads: Sequence[Row]) -> list[Piece]:
-    return _listed([[Quoted(lead["other"], "name"), f" ({points(0 - lead['lead'], lead['error'])})"] for lead in leads])
+    return listed([[Quoted(lead["other"], "name"), f" ({points(0 - lead['lead'], lead['error'])})"] for lead in leads])
 
 
 def _are(items: Sequence[Any]) -> str:
     return "is" if len(items) == 1 else "are"
-
-
-def _name(answer: ComparedAnswer) -> Piece:
-    return Quoted(answer.name, "name")
-
-
-def _listed(items: Iterable[Sequence[Piece]], between: str = ", ", last: str = " and ") -> list[Piece]:
-    """The items with something between them."""
-    found: list[Piece] = []
-    parts = list(items)
-    for place, item in enumerate(parts):
-        found += [] if not place else [last] if place == len(parts) - 1 else [between]
-        found += item
-    return found
-
-
-def _either(words: Sequence[str], last: str = "or") -> str:
-    return plain(tuple(_listed([[word] for word in words], ", ", f" {last} ")))

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from contextvars import ContextVar
 
 import numpy as np
 import pytest
@@ -54,6 +55,23 @@ def test_a_result_for_every_item_in_order_also_of_work_within_work(count: int) -
         return parallel(lambda x: x * x, range(size))
 
     assert parallel(squares, range(count)) == [[x * x for x in range(size)] for size in range(count)]
+
+
+@pytest.mark.skipif(workers() == 1, reason="one processor: there is nothing beside")
+def test_helpers_work_in_the_context_of_the_caller() -> None:
+    asked, both = ContextVar("asked", default="nothing"), threading.Barrier(2)
+
+    def seen(_: int) -> tuple[str, int]:
+        both.wait(timeout=10)  # so that both threads take one
+        return asked.get(), threading.get_ident()
+
+    token = asked.set("something")
+    try:
+        answers, threads = zip(*parallel(seen, range(2)), strict=True)
+    finally:
+        asked.reset(token)
+    assert answers == ("something", "something")
+    assert len(set(threads)) == 2
 
 
 @pytest.mark.skipif(workers() == 1, reason="one processor: there is nothing beside")

@@ -8,9 +8,11 @@ import pytest
 from hostile import make_report
 
 import tangentlens as tl
+from tangentlens.report.biased import bias
 from tangentlens.report.compared import accuracy_table, with_leads
 from tangentlens.report.content import COMPARED, ComparedAnswer
-from tangentlens.report.verdict import accuracy, bias, learning, ngrams, plain, verdict
+from tangentlens.report.sentences import plain
+from tangentlens.report.verdict import accuracy, learning, ngrams, verdict
 
 TEXTS = 400
 NO_BIAS = (0.0, 0.9, 0.1)  # shares of bias, tokens and pairs
