@@ -21,6 +21,7 @@ PER_SEGMENT = 4  # records in a segment, or in each power
 PATIENCE = 1.003  # the search for the best time ends once validation loss is this far above its minimum …
 LONGEST = 1e9  # … or after this many natural units of time
 FINE = 64  # straight lines of the path around its end …
+GROWING = 4  # power by which they grow from the start on, where all is proportional to time
 EXACT = 1e-6  # … which is found to this share of one
 MANY = 20_000  # losses of texts from which on two moments are looked at side by side
 
@@ -95,7 +96,7 @@ class Search:
 
 def cut(solver: GalerkinFlow, moments: Array, path: list[Array], search: Search) -> tuple[Array, list[Array]]:
     """The path up to the moment at which the training loss is the one to reach: from the record before, once more in
-    FINE steps, between which coefficients are straight lines.
+    FINE steps, between which coefficients are straight lines; from the start on in steps that grow.
     """
     from scipy.optimize import brentq  # takes a tenth of the time in which the command starts
 
@@ -109,16 +110,17 @@ def cut(solver: GalerkinFlow, moments: Array, path: list[Array], search: Search)
     def excess(place: float) -> float:
         return solver.targets.mean_loss(flow.f(_between(line, place))) - until_loss
 
-    step = (float(moments[last]) - t) / FINE
+    span, share = float(moments[last]) - t, np.linspace(0, 1, FINE + 1)
     while True:
-        line = np.stack([z, *flow.path(z, t, t + step * np.arange(1.0, FINE + 1), solver.tolerance)])
+        times = t + span * (share if t else share**GROWING)
+        line = np.stack([z, *flow.path(z, t, times[1:], solver.tolerance)])
         if excess(FINE) <= 0:
             break
-        t, z, step = t + step * FINE, line[-1], 2 * step  # in the basis as it is now the flow is a little slower
+        t, z, span = t + span, line[-1], 2 * span  # in the basis as it is now the flow is a little slower
         if t * solver.fastest > LONGEST:
             raise _not_reached(excess(FINE) + until_loss, t, until_loss)
     place = float(brentq(excess, 0, FINE, xtol=EXACT)) if excess(0) > 0 else 0.0
-    return np.append(moments[:last], t + step * place), [*path[:last], _between(line, place)]
+    return np.append(moments[:last], _between(times, place)), [*path[:last], _between(line, place)]
 
 
 def _not_reached(loss: float, time: float, until_loss: float) -> OptionError:
@@ -127,7 +129,7 @@ def _not_reached(loss: float, time: float, until_loss: float) -> OptionError:
 
 
 def _between(line: Array, place: float) -> Array:
-    """Points on straight lines between neighbours, (m,), for places from 0 to len(line) − 1."""
+    """A point on the straight lines between neighbours, for places from 0 to len(line) − 1."""
     low = min(int(place), len(line) - 2)
     return np.asarray(line[low] + (place - low) * (line[low + 1] - line[low]))
 

@@ -4,6 +4,7 @@ import signal
 from contextlib import contextmanager
 from functools import cache
 from itertools import product
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -422,6 +423,35 @@ def test_a_loss_is_reached_though_the_search_was_thought_to_end_before(monkeypat
     found = tl.learn(features, labels, until_loss=0.4)
     assert len(found.steps) == len(expected.steps) > 8
     assert found.curves["train_loss"][-1] == pytest.approx(0.4, rel=1e-6)
+
+
+@pytest.mark.parametrize("share", [1 - 1e-6, 0.999, 0.7, 0.4])
+@pytest.mark.parametrize(("loss", "classes"), PROBLEMS)
+def test_a_flow_to_the_time_at_which_a_loss_was_reached_ends_there_too(loss, classes, share):
+    """Also where that is before the first stop."""
+    tokens, labels = random_texts(120, classes=classes)
+    features = tl.MLP().features(tokens)
+    wanted = share * tl.learn(features, labels, loss, time=1.0).curves["train_loss"][0]
+    found = tl.learn(features, labels, loss, until_loss=wanted)
+    assert found.curves["train_loss"][-1] == pytest.approx(wanted, rel=1e-6)
+    exact = tl.learn(features, labels, loss, time=found.steps[-1], tolerance=1e-6)
+    assert exact.curves["train_loss"][-1] == pytest.approx(wanted, rel=1e-3)
+    assert distance(np.concatenate(found.scores()), np.concatenate(exact.scores())) < 1e-3
+
+
+def test_losses_at_points_that_were_looked_at_last_are_not_worked_out_again():
+    asked = []
+
+    def outputs(path):
+        asked.append(len(path))
+        return [np.full((2, 1), z[0]) for z in path]
+
+    recorder = SimpleNamespace(targets=encode([0, 1], "squared", texts=2), validation=None)
+    search = stopping.Search(recorder, SimpleNamespace(outputs=outputs), 0.1, best=False)
+    points = [np.array([float(z)]) for z in range(3)]
+    for chosen, new in (([0, 1], 2), ([1, 2], 1), ([2], 0), ([0], 1)):
+        assert search.losses([points[place] for place in chosen])[0] == [(place**2 + 1) / 2 for place in chosen]
+        assert asked.pop() == new
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["outputs kept", "outputs let go"])
