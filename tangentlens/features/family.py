@@ -120,7 +120,7 @@ class Family:
         """The same as `counts`, from `occurrences`."""
         data = self.values
         if data is None:
-            data = np.repeat(self.weight, np.diff(occurrences.indptr))
+            data = np.repeat(np.asarray(self.weight, np.float64), np.diff(occurrences.indptr))
             data *= occurrences.data
         if self.scale is not None:
             data = data * self.scale[occurrences.indices]

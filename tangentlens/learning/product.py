@@ -19,8 +19,8 @@ from tangentlens.features.family import Family, Features
 from tangentlens.learning import by_text
 
 Array = NDArray[np.float64]
-LANES = 16  # runs of columns that are multiplied side by side; results do not depend on the number of processors
-LANE = 2**19  # stored counts of a lane, at least
+LANES = 8  # runs of columns that are multiplied side by side; results do not depend on the number of processors
+LANE = 2**17  # stored counts of a lane, at least about
 LONG = 8  # entries of a column that is read as fast wherever it stands
 SMALL = 200_000  # stored counts below which there is one lane only
 
@@ -35,8 +35,8 @@ class KernelProduct:
     same, to rounding, with far fewer stored counts.
 
     Z is stored once, by columns: Zᵀ a reads each of them, Z u adds each of them up, and both gather and scatter in
-    vectors as short as there are texts, which stay in the cache. Columns are ordered by their number of entries. Where
-    texts are many and features are few, products use the counts by text as the features have them (`by_text`).
+    vectors as short as there are texts, which stay in the cache. Short columns are ordered by their number of entries.
+    Where texts are many and features are few, products use the counts by text as the features have them (`by_text`).
 
     `extra` texts (validation) take part as rows: a product with duals of the n training texts then gives outputs on
     n + n' rows, training texts first. `products` counts products with Θ, one for each column of the right-hand side;
@@ -155,7 +155,7 @@ def _of_family(same: list[Family]) -> list[sparse.csr_array]:
     family, size = same[0], len(same[0])
     counts = _stacked(family.counts for family in same)
     if len(family.groups) == 1:
-        room = None if counts.data is family.values else counts.data
+        room = None if np.may_share_memory(counts.data, family.values) else counts.data
         return [valued(counts, np.multiply(counts.data, np.sqrt(family.coefficient), out=room))]
     return _uncoupled([counts[:, g * size:(g + 1) * size] for g in range(len(family.groups))], family.coefficients)
 
@@ -228,8 +228,8 @@ def _helmert(blocks: list[sparse.csr_array]) -> list[sparse.csr_array]:
 
 
 def _by_columns(block: sparse.csr_array) -> tuple[list[sparse.csr_array], NDArray[Any]]:
-    """The columns with several entries, as rows: as they come up to the first short one, since tokens are numbered by
-    how often they occur, and the others those with many first. And Σ z² over those with one, by text.
+    """The columns with several entries, as rows: as they come up to the first short one, for the sake of tokens, which
+    are numbered by how often they occur, and the others those with many first. And Σ z² over those with one, by text.
     """
     columns = block.tocsc()
     entries = np.diff(columns.indptr)
@@ -238,20 +238,20 @@ def _by_columns(block: sparse.csr_array) -> tuple[list[sparse.csr_array], NDArra
     long = int(np.argmin(np.append(entries, 0) >= LONG))
     order = long + np.argsort(-entries[long:], kind="stable")[:np.count_nonzero(entries[long:] > 1)]
     rows = sparse.csr_array((columns.data, columns.indices, columns.indptr), shape=block.shape[::-1])
-    return [rows_of(rows, 0, long), sparse.csr_array(rows[order])], alone
+    first, others = rows_of(rows, 0, long), sparse.csr_array(rows[order])
+    first = first if 2 * first.nnz > rows.nnz else first.copy()  # a view would keep all of the memory
+    return [part for part in (first, others) if part.nnz], alone
 
 
 def _lanes(blocks: list[sparse.csr_array]) -> list[sparse.csr_array]:
-    """The blocks cut into runs of rows of about a sixteenth of all entries, large ones first; small blocks together."""
+    """The blocks cut into runs of rows of about an eighth of all entries, large ones first; small blocks together."""
     total = sum(block.nnz for block in blocks)
     if total < SMALL:
         return [sparse.csr_array(sparse.vstack(blocks))] if total else []
-    size, lanes, small = max(LANE, total // LANES), list[sparse.csr_array](), list[sparse.csr_array]()
-    for block in blocks:
-        if block.nnz < size // 4:
-            small.append(block)
-            continue
+    size, lanes = max(LANE, total // LANES), list[sparse.csr_array]()
+    small = [block for block in blocks if block.nnz < size // 4]
+    together = [sparse.csr_array(sparse.vstack(small))] if small else []
+    for block in [*(one for one in blocks if one.nnz >= size // 4), *together]:
         cuts = np.searchsorted(block.indptr, np.linspace(0, block.nnz, max(1, round(block.nnz / size)) + 1)[1:-1])
         lanes += [rows_of(block, low, high) for low, high in pairwise([0, *map(int, cuts), block.shape[0]])]
-    lanes += [sparse.csr_array(sparse.vstack(small))] if small else []
     return sorted((lane for lane in lanes if lane.nnz), key=lambda lane: -lane.nnz)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tangentlens.data.threads import parallel, workers
+from tangentlens.learning.basis import times
 from tangentlens.learning.losses import Targets
 
 Array = NDArray[np.float64]
@@ -39,7 +40,7 @@ class ReducedFlow:
 
     def f(self, z: Array) -> Array:
         """Outputs F z; shape (n, c)."""
-        return self.at(z)[0]
+        return times(self.outputs, z[:, None]).reshape(self.targets.y.shape)
 
     def slope(self, f: Array, rows: slice = slice(None)) -> Array:
         """∂ℓ/∂f / n at the outputs f of some texts; shape (their number times c,)."""

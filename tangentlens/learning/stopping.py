@@ -13,6 +13,7 @@ from tangentlens.data.threads import parallel
 from tangentlens.errors import OptionError
 from tangentlens.learning.dynamics import Recorder
 from tangentlens.learning.galerkin import GalerkinFlow
+from tangentlens.learning.reduced import ReducedFlow
 
 Array = NDArray[np.float64]
 SEGMENT = 3.0  # the flow advances by factors of this in time …
@@ -21,7 +22,8 @@ PER_SEGMENT = 4  # records in a segment, or in each power
 PATIENCE = 1.003  # the search for the best time ends once validation loss is this far above its minimum …
 LONGEST = 1e9  # … or after this many natural units of time
 FINE = 64  # straight lines of the path around its end …
-GROWING = 4  # power by which they grow from the start on, where all is proportional to time
+GROWING = 4  # power by which they grow from the start on
+STRAIGHT = 0.25  # share of time, times the root of the tolerance, in which a line errs by a hundredth of the tolerance
 EXACT = 1e-6  # … which is found to this share of one
 MANY = 20_000  # losses of texts from which on two moments are looked at side by side
 
@@ -95,8 +97,9 @@ class Search:
 
 
 def cut(solver: GalerkinFlow, moments: Array, path: list[Array], search: Search) -> tuple[Array, list[Array]]:
-    """The path up to the moment at which the training loss is the one to reach: from the record before, once more in
-    FINE steps, between which coefficients are straight lines; from the start on in steps that grow.
+    """The path up to the moment at which the training loss is the one to reach: from the record before, in FINE steps
+    between which coefficients are straight lines, and again in the step in which it is reached until that is so short
+    that the flow is straight in it.
     """
     from scipy.optimize import brentq  # takes a tenth of the time in which the command starts
 
@@ -106,21 +109,39 @@ def cut(solver: GalerkinFlow, moments: Array, path: list[Array], search: Search)
         raise _not_reached(search.training[-1], moments[-1], until_loss)
     last = int(reached[0])
     t, z = (float(moments[last - 1]), path[last - 1]) if last else (0.0, np.zeros_like(path[0]))
+    span = float(moments[last]) - t
 
     def excess(place: float) -> float:
         return solver.targets.mean_loss(flow.f(_between(line, place))) - until_loss
 
-    span, share = float(moments[last]) - t, np.linspace(0, 1, FINE + 1)
+    while True:
+        times, line = _followed(solver, flow, (t, z, span), until_loss)
+        place = float(brentq(excess, 0, FINE, xtol=EXACT)) if excess(0) > 0 else 0.0
+        low = min(int(place), FINE - 1)
+        t, z, span = float(times[low]), line[low], float(times[low + 1] - times[low])
+        if not place or span <= STRAIGHT * math.sqrt(solver.tolerance) * (t + span):
+            break
+    if last and t == moments[last - 1] and not place:  # it was reached by the record before, but for rounding
+        return moments[:last], path[:last]
+    return np.append(moments[:last], _between(times, place)), [*path[:last], _between(line, place)]
+
+
+def _followed(solver: GalerkinFlow, flow: ReducedFlow, start: tuple[float, Array, float], until_loss: float
+              ) -> tuple[Array, Array]:
+    """The flow from time t at z on, for a span of time or, if the loss is not reached in it, one twice as long after
+    that: FINE + 1 times, and points there. From the start on, where all is proportional to time, in steps that grow.
+    """
+    t, z, span = start
+    share = np.linspace(0, 1, FINE + 1)
     while True:
         times = t + span * (share if t else share**GROWING)
         line = np.stack([z, *flow.path(z, t, times[1:], solver.tolerance)])
-        if excess(FINE) <= 0:
-            break
+        loss = solver.targets.mean_loss(flow.f(line[-1]))
+        if loss <= until_loss:
+            return times, line
         t, z, span = t + span, line[-1], 2 * span  # in the basis as it is now the flow is a little slower
         if t * solver.fastest > LONGEST:
-            raise _not_reached(excess(FINE) + until_loss, t, until_loss)
-    place = float(brentq(excess, 0, FINE, xtol=EXACT)) if excess(0) > 0 else 0.0
-    return np.append(moments[:last], _between(times, place)), [*path[:last], _between(line, place)]
+            raise _not_reached(loss, t, until_loss)
 
 
 def _not_reached(loss: float, time: float, until_loss: float) -> OptionError:

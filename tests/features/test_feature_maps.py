@@ -21,7 +21,9 @@ from scipy import sparse
 
 import tangentlens as tl
 from tangentlens.errors import ShapeError
-from tangentlens.features import attending
+from tangentlens.features import attending, bag
+from tangentlens.features.counting import count_texts
+from tangentlens.features.windows import Windows
 
 
 @every_sparse
@@ -159,3 +161,15 @@ def test_a_family_checks_its_shapes():
     family = tl.MLP().features(tokens_of(ALL)).families[0]
     with pytest.raises(ShapeError, match=r"family token: counts have the shape \(34, 7\), expected \(34, 1\)"):
         tl.Family("token", None, sparse.csr_array(family.occurrences), family.weight, family.coefficients)
+
+
+@pytest.mark.parametrize("ids", [[], [[]], [[1, 2]], [[], [0, 1, 2, 3], [5], [0, 0, 0]]], ids=str)
+@pytest.mark.parametrize("size", [1, 3])
+def test_windows_are_numbered_as_they_are_counted(ids, size):
+    """Where all windows are of one kind their number is known from the length of a text."""
+    windows = Windows(tl.Tokens.from_ids(ids, vocabulary_size=6), size, "valid")
+    found = bag.bias_family(windows, "mean", np.ones((1, 1))).stored
+    counted = count_texts(windows.offsets, np.zeros(windows.offsets[-1], np.int32), 1)
+    assert found.shape == counted.shape
+    for name in ("data", "indices", "indptr"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(counted, name), strict=True)

@@ -425,18 +425,51 @@ def test_a_loss_is_reached_though_the_search_was_thought_to_end_before(monkeypat
     assert found.curves["train_loss"][-1] == pytest.approx(0.4, rel=1e-6)
 
 
-@pytest.mark.parametrize("share", [1 - 1e-6, 0.999, 0.7, 0.4])
+@pytest.mark.parametrize("tolerance", [1e-3, 1e-5])
+@pytest.mark.parametrize("share", [1 - 1e-6, 0.9, 0.7, 0.4])
 @pytest.mark.parametrize(("loss", "classes"), PROBLEMS)
-def test_a_flow_to_the_time_at_which_a_loss_was_reached_ends_there_too(loss, classes, share):
-    """Also where that is before the first stop."""
+def test_a_loss_is_reached_as_exactly_as_asked_for(loss, classes, share, tolerance):
+    """The flow to that time ends at that loss; also where that is before the first stop."""
     tokens, labels = random_texts(120, classes=classes)
     features = tl.MLP().features(tokens)
     wanted = share * tl.learn(features, labels, loss, time=1.0).curves["train_loss"][0]
-    found = tl.learn(features, labels, loss, until_loss=wanted)
-    assert found.curves["train_loss"][-1] == pytest.approx(wanted, rel=1e-6)
-    exact = tl.learn(features, labels, loss, time=found.steps[-1], tolerance=1e-6)
-    assert exact.curves["train_loss"][-1] == pytest.approx(wanted, rel=1e-3)
-    assert distance(np.concatenate(found.scores()), np.concatenate(exact.scores())) < 1e-3
+    found = tl.learn(features, labels, loss, until_loss=wanted, tolerance=tolerance)
+    assert found.curves["train_loss"][-1] == pytest.approx(wanted, rel=1e-9)
+    exact = tl.learn(features, labels, loss, time=found.steps[-1], tolerance=1e-9)
+    assert exact.curves["train_loss"][-1] == pytest.approx(wanted, rel=tolerance)
+    assert distance(np.concatenate(found.scores()), np.concatenate(exact.scores())) < tolerance
+
+
+def searched(loss, until_share):
+    """A flow in a few segments, and a search that wrongly believes that it has come down to a part of its loss."""
+    tokens, labels = random_texts(60, size=400)
+    labels[:2], texts = labels[:1] * 2, tokens
+    product_ = KernelProduct(tl.MLP().features(texts))
+    targets = encode(labels, loss, texts=60)
+    flow = galerkin.GalerkinFlow(product_, targets, 1e-4)
+    moments = []
+    for stops, _ in zip(stopping.segments(flow, np.inf, None), range(3), strict=False):
+        flow.advance(stops)
+        moments += stops.tolist()
+    path = [flow.padded(z) for z in flow.passed]
+    losses = [targets.mean_loss(f) for f in flow.outputs(path)]
+    until = until_share * losses[-1]
+    search = stopping.Search(None, flow, until, best=False, training=[*losses[:-1], until])
+    return flow, np.array(moments), path, search
+
+
+@pytest.mark.parametrize("loss", ["logistic", "squared"])
+def test_the_end_is_found_though_the_flow_is_slower_than_was_foreseen(loss):
+    flow, moments, path, search = searched(loss, 0.98)
+    times, points = stopping.cut(flow, moments, path, search)
+    assert times[-1] > moments[-1]
+    (f,) = flow.outputs(points[-1:])
+    assert flow.targets.mean_loss(f) == pytest.approx(search.until_loss, rel=1e-9)
+
+
+def test_a_loss_that_the_flow_never_comes_down_to_is_refused():
+    with pytest.raises(OptionError, match="give a larger until_loss"):
+        stopping.cut(*searched("squared", 1e-9))
 
 
 def test_losses_at_points_that_were_looked_at_last_are_not_worked_out_again():

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from cases import ALL, EXACT, NEW, TEXT_SETS, distance, every_sparse, random_texts, tokens_of
+from scipy import sparse
 
 import tangentlens as tl
 from tangentlens.features import bag
@@ -51,6 +52,56 @@ def test_large_products_run_in_blocks_and_are_the_same(monkeypatch):
                for lane, back in product._both_ways)
     duals = np.random.default_rng(2).normal(size=(3000, 2))
     assert distance(product @ duals, features.pull(features.push(duals))) < EXACT
+
+
+def test_small_blocks_share_lanes_of_about_equal_size(monkeypatch):
+    """A CNN of many offsets has many blocks, each of them too small for a lane of its own."""
+    monkeypatch.setattr(product_module, "LANE", 2**14)
+    monkeypatch.setattr(product_module, "SMALL", 2**15)
+    monkeypatch.setattr(product_module, "LANES", 4)
+    tokens, _ = random_texts(800, size=60, lengths=(20, 60))
+    features = tl.CNN(kernel_size=4).features(tokens)
+    blocks = product_module._rotated(features, None)
+    product = KernelProduct(features)
+    size = max(2**14, product.nnz // 4)
+    assert sum(block.nnz < size / 4 for block in blocks) > 4
+    assert 2 <= len(product.lanes) <= 8
+    assert max(lane.nnz for lane in product.lanes) < 1.6 * size
+    duals = np.random.default_rng(2).normal(size=(800, 1))
+    assert distance(product @ duals, features.pull(features.push(duals))) < EXACT
+
+
+@pytest.mark.parametrize("entries", [[20, 9, 8], [3, 2, 1], [20, 3, 9, 1, 2], [1, 1, 20, 9], [1], [0, 2, 0], [], [9]],
+                         ids=str)
+def test_columns_are_parted_alike_wherever_long_ones_stand(entries):
+    draw = np.random.default_rng(0)
+    dense = np.zeros((25, len(entries)))
+    for column, count in enumerate(entries):
+        dense[draw.permutation(25)[:count], column] = draw.normal(size=count)
+    block = sparse.csr_array(dense)
+    parts, alone = product_module._by_columns(block)
+    assert distance(sum((part.T @ part).toarray() for part in parts) + np.diag(alone), dense @ dense.T) < EXACT
+    assert sorted(np.concatenate([[0], *(np.diff(part.indptr) for part in parts)])) == sorted(
+        [0, *(count for count in entries if count > 1)])
+    kept = sum(len(part.data if part.data.base is None else part.data.base) for part in parts)
+    assert kept <= 2 * sum(part.nnz for part in parts)  # a view does not keep what is not needed
+
+
+@every_sparse
+def test_a_product_leaves_the_features_as_they_are(architecture):
+    rates = isinstance(architecture, tl.MLP) and architecture.train_embedding
+    for map_ in (architecture, tl.TokenRates(architecture)) if rates else (architecture,):
+        features = map_.features(tokens_of(ALL))
+        extra = map_.features(tokens_of(NEW), columns=features)
+        arrays = [array for family in features.families
+                  for array in (family.stored.data, family.weight, family.values) if array is not None]
+        before = [array.copy() for array in arrays]
+        eye = np.eye(len(features))
+        first = KernelProduct(features) @ eye
+        KernelProduct(features, extra)
+        np.testing.assert_array_equal(KernelProduct(features) @ eye, first)
+        for array, old in zip(arrays, before, strict=True):
+            np.testing.assert_array_equal(array, old)
 
 
 @every_sparse
