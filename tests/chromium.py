@@ -43,6 +43,8 @@ def started() -> Iterator[Any]:
             options.add_argument(flag)
         driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
         try:
+            # without it, whether the window has the focus, and its events come, is a matter of chance
+            driver.execute_cdp_cmd("Emulation.setFocusEmulationEnabled", {"enabled": True})
             yield driver
         finally:
             driver.quit()
