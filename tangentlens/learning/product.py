@@ -156,13 +156,13 @@ def _of_family(same: list[Family]) -> list[sparse.csr_array]:
     counts = _stacked(family.counts for family in same)
     if len(family.groups) == 1:
         room = None if np.may_share_memory(counts.data, family.values) else counts.data
-        return [valued(counts, np.multiply(counts.data, np.sqrt(family.coefficient), out=room))]
+        return [_scaled(counts, np.sqrt(family.coefficient), room)]
     return _uncoupled([counts[:, g * size:(g + 1) * size] for g in range(len(family.groups))], family.coefficients)
 
 
-def _scaled(matrix: sparse.csr_array, factor: float) -> sparse.csr_array:
-    """The matrix times a number, on the same indices."""
-    return valued(matrix, matrix.data * factor)
+def _scaled(matrix: sparse.csr_array, factor: float, room: Array | None = None) -> sparse.csr_array:
+    """The matrix times a number, on the same indices; its values in `room` if that is given."""
+    return valued(matrix, np.multiply(matrix.data, factor, out=room))
 
 
 def _uncoupled(parts: list[sparse.csr_array], coefficients: Array) -> list[sparse.csr_array]:

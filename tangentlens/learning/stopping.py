@@ -22,9 +22,9 @@ PER_SEGMENT = 4  # records in a segment, or in each power
 PATIENCE = 1.003  # the search for the best time ends once validation loss is this far above its minimum …
 LONGEST = 1e9  # … or after this many natural units of time
 FINE = 64  # straight lines of the path around its end …
+EXACT = 1e-6  # … which is found to this share of one
 GROWING = 4  # power by which they grow from the start on
 STRAIGHT = 0.25  # share of time, times the root of the tolerance, in which a line errs by a hundredth of the tolerance
-EXACT = 1e-6  # … which is found to this share of one
 MANY = 20_000  # losses of texts from which on two moments are looked at side by side
 
 

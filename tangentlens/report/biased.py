@@ -12,7 +12,7 @@ from tangentlens.report.wording import signed
 
 ROUNDING = 1e-12  # a smaller share of the spectrum is none
 SMALL = 0.05  # a part of the bias below this share of the other one is not worth a word
-NAMED = 3  # architectures of which the bias is told; the table has all
+NAMED = 3  # architectures of which bias and learning are told; the tables have all
 
 Row = dict[str, Any]
 

@@ -11,7 +11,7 @@ import polars as pl
 from tangentlens.predictions.chances import at_least
 from tangentlens.predictions.evidence import LEAST, LEVEL
 from tangentlens.report import summary
-from tangentlens.report.biased import bias
+from tangentlens.report.biased import NAMED, bias
 from tangentlens.report.content import ComparedAnswer, Report
 from tangentlens.report.sentences import Piece, Quoted, Sentence, either, listed, name_of
 from tangentlens.report.wording import figure, percent, points, rate
@@ -20,7 +20,6 @@ CERTAIN = 2.0  # standard errors above which a difference counts
 FEW = 25  # differing texts below which an exact test decides instead
 CHANCE = 0.05  # its level, of both sides together
 TOGETHER = 1.25  # half times within this ratio are the same time
-NAMED = 3  # architectures of which learning is told; the table has all
 KINDS = ("the bias", "single tokens", "pairs", "longer patterns")
 
 Row = dict[str, Any]

@@ -443,8 +443,7 @@ def test_a_loss_is_reached_as_exactly_as_asked_for(loss, classes, share, toleran
 def searched(loss, until_share):
     """A flow in a few segments, and a search that wrongly believes that it has come down to a part of its loss."""
     tokens, labels = random_texts(60, size=400)
-    labels[:2], texts = labels[:1] * 2, tokens
-    product_ = KernelProduct(tl.MLP().features(texts))
+    product_ = KernelProduct(tl.MLP().features(tokens))
     targets = encode(labels, loss, texts=60)
     flow = galerkin.GalerkinFlow(product_, targets, 1e-4)
     moments = []
