@@ -23,7 +23,6 @@ PATIENCE = 1.003  # the search for the best time ends once validation loss is th
 LONGEST = 1e9  # … or after this many natural units of time
 FINE = 64  # straight lines of the path around its end …
 EXACT = 1e-6  # … which is found to this share of one
-GROWING = 4  # power by which they grow from the start on
 STRAIGHT = 0.25  # share of time, times the root of the tolerance, in which a line errs by a hundredth of the tolerance
 MANY = 20_000  # losses of texts from which on two moments are looked at side by side
 
@@ -129,12 +128,11 @@ def cut(solver: GalerkinFlow, moments: Array, path: list[Array], search: Search)
 def _followed(solver: GalerkinFlow, flow: ReducedFlow, start: tuple[float, Array, float], until_loss: float
               ) -> tuple[Array, Array]:
     """The flow from time t at z on, for a span of time or, if the loss is not reached in it, one twice as long after
-    that: FINE + 1 times, and points there. From the start on, where all is proportional to time, in steps that grow.
+    that: FINE + 1 times, and points there.
     """
     t, z, span = start
-    share = np.linspace(0, 1, FINE + 1)
     while True:
-        times = t + span * (share if t else share**GROWING)
+        times = np.linspace(t, t + span, FINE + 1)
         line = np.stack([z, *flow.path(z, t, times[1:], solver.tolerance)])
         loss = solver.targets.mean_loss(flow.f(line[-1]))
         if loss <= until_loss:

@@ -60,18 +60,19 @@ def test_small_blocks_share_lanes_of_about_equal_size(monkeypatch):
     monkeypatch.setattr(product_module, "SMALL", 2**15)
     monkeypatch.setattr(product_module, "LANES", 4)
     tokens, _ = random_texts(800, size=60, lengths=(20, 60))
-    features = tl.CNN(kernel_size=4).features(tokens)
+    features = tl.CNN(kernel_size=5).features(tokens)
     blocks = product_module._rotated(features, None)
     product = KernelProduct(features)
     size = max(2**14, product.nnz // 4)
-    assert sum(block.nnz < size / 4 for block in blocks) > 4
+    assert all(block.nnz < size / 4 for block in blocks)
     assert 2 <= len(product.lanes) <= 8
     assert max(lane.nnz for lane in product.lanes) < 1.6 * size
     duals = np.random.default_rng(2).normal(size=(800, 1))
     assert distance(product @ duals, features.pull(features.push(duals))) < EXACT
 
 
-@pytest.mark.parametrize("entries", [[20, 9, 8], [3, 2, 1], [20, 3, 9, 1, 2], [1, 1, 20, 9], [1], [0, 2, 0], [], [9]],
+@pytest.mark.parametrize("entries", [[20, 9, 8], [3, 2, 1], [20, 3, 9, 1, 2], [1, 1, 20, 9], [1], [0, 2, 0], [], [9],
+                                     [9, 3, 3, 3, 3]],
                          ids=str)
 def test_columns_are_parted_alike_wherever_long_ones_stand(entries):
     draw = np.random.default_rng(0)
@@ -83,8 +84,8 @@ def test_columns_are_parted_alike_wherever_long_ones_stand(entries):
     assert distance(sum((part.T @ part).toarray() for part in parts) + np.diag(alone), dense @ dense.T) < EXACT
     assert sorted(np.concatenate([[0], *(np.diff(part.indptr) for part in parts)])) == sorted(
         [0, *(count for count in entries if count > 1)])
-    kept = sum(len(part.data if part.data.base is None else part.data.base) for part in parts)
-    assert kept <= 2 * sum(part.nnz for part in parts)  # a view does not keep what is not needed
+    for part in parts:  # a view does not keep what is not needed
+        assert len(part.data if part.data.base is None else part.data.base) <= 2 * part.nnz
 
 
 @every_sparse
