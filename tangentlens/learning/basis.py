@@ -21,6 +21,7 @@ ROUNDING = 1e-13  # an image of a smaller share of the largest is rounding
 ROUNDED = 1e-10  # share of the largest eigenvalue below which Fᵀ F is too much of rounding to be inverted
 ROUNDED_IN_32_BITS = 1e-5
 BLOCK = 2**20  # bytes of a matrix of 32 bits that are worked on at a time
+FEW = 3  # columns that are multiplied one after another: together two take twice as long
 TOGETHER = 8  # points of a path that are worked out together
 ROOM = 16, 600  # columns that there is room for in a new array: if it is to be kept small, and if memory is there
 SHARED = 2**19  # entries of a tall matrix above which processors share its rows
@@ -189,15 +190,25 @@ def norms(vectors: Array) -> Array:
     return np.sqrt([column @ column for column in vectors.T])
 
 
+def _multiplied(left: NDArray[Any], right: NDArray[Any]) -> NDArray[Any]:
+    """left right, columns one after another."""
+    if not 1 < right.shape[1] <= FEW:
+        return np.asarray(left @ right)
+    product = np.empty((right.shape[1], len(left)), left.dtype)
+    for column, out in zip(right.T, product, strict=True):
+        np.matmul(left, column, out=out)
+    return np.asarray(product.T)
+
+
 def across(left: NDArray[Any], right: NDArray[Any]) -> Array:
     """leftᵀ right of tall matrices (rows, m) and (rows, p); shape (m, p)."""
     if _at_once(left):
-        return np.asarray(left.T @ right)
+        return _multiplied(left.T, right)
 
     def work(run: slice) -> Array:
         total = np.zeros((left.shape[1], right.shape[1]))
         for rows in _blocks(run, left):
-            total += left[rows].T @ right[rows].astype(left.dtype, copy=False)
+            total += _multiplied(left[rows].T, right[rows].astype(left.dtype, copy=False))
         return total
 
     return np.asarray(np.add.reduce(parallel(work, runs_of(*left.shape))))
@@ -206,12 +217,12 @@ def across(left: NDArray[Any], right: NDArray[Any]) -> Array:
 def times(left: NDArray[Any], right: Array) -> Array:
     """left right of a tall matrix (rows, m) and a small one (m, p); shape (rows, p)."""
     if _at_once(left):
-        return np.asarray(left @ right)
+        return _multiplied(left, right)
     product, small = np.empty((len(left), right.shape[1])), right.astype(left.dtype, copy=False)
 
     def work(run: slice) -> None:
         for rows in _blocks(run, left):
-            product[rows] = left[rows] @ small
+            product[rows] = _multiplied(left[rows], small)
 
     parallel(work, runs_of(*left.shape))
     return product
@@ -220,12 +231,13 @@ def times(left: NDArray[Any], right: Array) -> Array:
 def less(from_: Array, left: NDArray[Any], right: Array) -> Array:
     """from_ − left right of tall matrices (rows, p) and (rows, m), and a small one (m, p); written over from_."""
     if _at_once(left):
-        return np.subtract(from_, left @ right, out=from_)
+        from_ -= _multiplied(left, right)
+        return from_
     small = right.astype(left.dtype, copy=False)
 
     def work(run: slice) -> None:
         for rows in _blocks(run, left):
-            from_[rows] -= left[rows] @ small
+            from_[rows] -= _multiplied(left[rows], small)
 
     if left.shape[1]:
         parallel(work, runs_of(*left.shape))

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from tangentlens.learning.basis import TINY, TOGETHER, GrowingBasis, across, beside, less, times
 from tangentlens.learning.feature_basis import FeatureBasis
+from tangentlens.learning.product import TILT
 
 Array = NDArray[np.float64]
-HARMLESS = 0.1  # share of the tolerance by which duals may differ from those of the basis, in the norm of Θ
-TILT = 0.75  # power of the squares of a feature by which it is weighted less: more would favour rare ones too much
+HARMLESS = 0.1  # share of the tolerance by which duals may differ from those of the basis, in the norm of Θ, …
 HELD = 2**22  # dual coefficients that are changed at a time
+EXCESS = 3.0  # … or times that, where conjugate gradients are not through, or what the basis sees is taken away
 STEPS = 50  # of conjugate gradients, at most, or as many as the basis has vectors
 
 
@@ -46,17 +47,17 @@ def _blocks(path: list[Array], integrals: list[Array], change: Callable[[Array, 
 
 
 def _from_duals(basis: GrowingBasis, path: list[Array], integrals: list[Array], allowed: float) -> float:
-    """With V z at hand: if Θ sees too much of the difference at the end, V z and what it does not see of that, in the
+    """With V z at hand: if Θ sees too much of the difference at the end, V z and what it hardly sees of that, in the
     share by which the difference has grown at each moment.
     """
     inverse = basis.inverse()
 
-    def completed(duals: Array, z: Array) -> Array:
+    def completed(duals: Array, z: Array | float = 0.0) -> Array:
         return duals + times(basis.fitted, inverse @ (z - across(basis.fitted, duals)))
 
     z = path[-1][:, None]
     apart = completed(integrals[-1], z) - times(basis.vectors, z)
-    unseen = _unseen(basis, apart, allowed)
+    unseen, size = _unseen(basis, apart, allowed, completed)
     whole = float(np.sum(unseen * apart))
 
     def mended(duals: Array, z: Array) -> Array:
@@ -65,29 +66,40 @@ def _from_duals(basis: GrowingBasis, path: list[Array], integrals: list[Array], 
         return np.asarray(there + unseen * share)
 
     _blocks(path, integrals, completed if unseen is apart else mended)
-    return allowed
+    return size
 
 
-def _unseen(basis: GrowingBasis, duals: Array, allowed: float) -> Array:
-    """What of duals (n c, 1) has at most the norm `allowed` in Θ: themselves, or what conjugate gradients leave of them
-    on the way to the smallest x with Θ x = Θ a.
+def _unseen(basis: GrowingBasis, duals: Array, allowed: float, cleared: Callable[[Array], Array]
+            ) -> tuple[Array, float]:
+    """What of duals (n c, 1), of which the basis sees nothing, has about the norm `allowed` in Θ at most, and its norm:
+    themselves, or what conjugate gradients leave of them on the way to an x with Θ x = Θ a.
+
+    The gradients are those of features weighted by how rare they are, which takes a fifth of the steps. That leaves too
+    much of the frequent ones, which are those that the basis sees: `cleared` takes that away, by the least change.
     """
     n, c = basis.shape
 
-    def seen(vector: Array) -> Array:
-        return (basis.product @ vector.reshape(n, c))[:n].reshape(-1, 1)
+    def seen(vector: Array) -> tuple[Array, Array]:
+        plain, weighted = basis.product.tilted(vector.reshape(n, c))
+        return plain[:n].reshape(-1, 1), weighted[:n].reshape(-1, 1)
 
-    left, gap = duals, seen(duals)
-    step, size, squared = gap, float(np.sum(left * gap)), float(np.sum(gap**2))
+    left, (gap, slope) = duals, seen(duals)
+    step, squared = slope, float(np.sum(slope**2))
     for _ in range(max(STEPS, len(basis))):
+        size = float(np.sum(left * gap) - np.sum(across(basis.fitted, left)**2))
         if size <= allowed**2:
-            return left
-        image, before = seen(step), squared
-        length = squared / max(float(np.sum(step * image)), TINY)
-        left, gap = left - length * step, gap - length * image
-        size, squared = float(np.sum(left * gap)), float(np.sum(gap**2))
-        step = gap + step * (squared / max(before, TINY))
-    return np.asarray(left * min(1.0, allowed / np.sqrt(max(size, TINY))))
+            break
+        (image, weighted), before = seen(step), squared
+        length = squared / max(float(np.sum(step * weighted)), TINY)
+        left, gap, slope = left - length * step, gap - length * image, slope - length * weighted
+        squared = float(np.sum(slope**2))
+        step = slope + step * (squared / max(before, TINY))
+    if left is duals:
+        return duals, allowed
+    left = cleared(left)
+    size = basis.norm(left.ravel())
+    share = min(1.0, EXCESS * allowed / max(size, TINY))
+    return left * share, size * share
 
 
 def _from_features(basis: GrowingBasis, path: list[Array], integrals: list[Array], allowed: float) -> float:
@@ -109,7 +121,7 @@ def _from_features(basis: GrowingBasis, path: list[Array], integrals: list[Array
     lengths = np.linalg.pinv(directions.T @ images)
 
     def mended(duals: Array, z: Array) -> Array:
-        return less(duals, steps, lengths @ (directions.T @ (basis.seen(duals) - basis.features @ z)))
+        return completed(less(duals, steps, lengths @ (directions.T @ (basis.seen(duals) - basis.features @ z))), z)
 
     _blocks(path, integrals, mended)
     return float(np.linalg.norm(basis.seen(integrals[-1]) - basis.features @ path[-1][:, None]))
@@ -117,10 +129,11 @@ def _from_features(basis: GrowingBasis, path: list[Array], integrals: list[Array
 
 def _towards(basis: FeatureBasis, wanted: Array, allowed: float) -> tuple[Array, Array, Array]:
     """Steps x (n c, p) of conjugate gradients to Zᵀ x = wanted, (k c, 1): as many as are needed for a combination of
-    their images that is nearer than `allowed`. Their images Zᵀ x, (k c, p), and an orthonormal basis of those.
+    their images that is nearer than `allowed`, but for what the basis sees. Their images Zᵀ x, (k c, p), and
+    orthonormal directions of what of those the basis does not see.
 
     Features are weighted by how rare they are, or hundreds of steps would go to frequent ones before the rare ones come
-    right.
+    right; the frequent ones, of which that leaves too much, are those that the basis sees.
     """
     n = basis.shape[0] * basis.shape[1]
     steps, step = np.empty((n, 0)), np.zeros((n, 1))
@@ -136,8 +149,8 @@ def _towards(basis: FeatureBasis, wanted: Array, allowed: float) -> tuple[Array,
         image, before = basis.seen(step), squared
         left = left - image * (float(np.sum(weight * image * left)) / float(np.sum(weight * image**2)))
         new = image
-        for _ in range(2):
-            new = new - directions @ (directions.T @ new)
+        for known in (basis.features, directions, directions):
+            new = new - known @ (known.T @ new)
         new = new / max(float(np.linalg.norm(new)), TINY)
         steps = beside(steps, 1, lambda rows: step[rows])  # noqa: B023
         images, directions = np.hstack([images, image]), np.hstack([directions, new])

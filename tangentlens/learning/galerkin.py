@@ -82,7 +82,7 @@ class GalerkinFlow:
             outputs = outputs.astype(np.float64, copy=False)
         elif outputs.size >= LARGE:
             outputs = self.basis.fitted_in_32_bits()
-        return ReducedFlow(outputs, self.targets)
+        return ReducedFlow(outputs, self.targets, narrow=tolerance >= NARROW)
 
     @property
     def _whole(self) -> ReducedFlow:
@@ -165,7 +165,8 @@ class GalerkinFlow:
         the duals are finite −∫ ∂ℓ/∂f / n dt, to be settled (`settle`), at rest V z.
         """
         n, shape, known = len(self.targets.y), self.targets.y.shape, int(np.count_nonzero(np.isfinite(moments)))
-        flow, outputs = self._whole, dict[int, Array]()
+        flow = ReducedFlow(self.basis.fitted, self.targets, narrow=self.tolerance >= NARROW)
+        outputs = dict[int, Array]()
 
         def slopes() -> Iterator[Array]:
             yield -flow.slope(np.zeros(shape))

@@ -95,7 +95,7 @@ class PartitionedProduct(KernelProduct):
     extra: PartitionedFeatures | None  # type: ignore[assignment]
 
     def __init__(self, features: PartitionedFeatures, extra: PartitionedFeatures | None = None) -> None:
-        self.features, self.extra, self.products, self.runs = features, extra, 0, []
+        self.features, self.extra, self.products, self.runs, self.lanes = features, extra, 0, [], []
         if extra is not None and extra.engine is not features.engine:
             raise OptionError("the held-out texts are kept in another place than the training texts; make them with "
                               "tl.partition(held, architecture, columns=features)")

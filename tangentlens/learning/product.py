@@ -23,6 +23,7 @@ LANES = 8  # runs of columns that are multiplied side by side; results do not de
 LANE = 2**17  # stored counts of a lane, at least about
 LONG = 8  # entries of a column that is read as fast wherever it stands
 SMALL = 200_000  # stored counts below which there is one lane only
+TILT = 0.75  # power of the squares of a feature by which it is weighted less: more would favour rare ones too much
 
 
 @dataclass
@@ -84,6 +85,28 @@ class KernelProduct:
         found += padded * (self.own if duals.ndim == 1 else self.own[:, None])
         return found
 
+    def tilted(self, duals: Array) -> tuple[Array, Array]:
+        """Θ a and Z W Zᵀ a, for a of shape (n, c), where W divides by the power TILT of a feature's Σ z², so that rare
+        ones and frequent ones count more alike. Where Z is not stored by columns, Θ a stands for both.
+        """
+        if not self.lanes:
+            found = self @ duals
+            return found, found
+        self.products += 2 * duals.shape[1]
+        padded = np.zeros((self.rows, duals.shape[1]))
+        padded[:len(duals)] = duals
+        lanes = list(zip(self._both_ways, self._tilts, strict=True))
+        found, *others = parallel(lambda lane: _tilted(*lane, padded), lanes)
+        for other in others:
+            found += other
+        found += np.stack([self.own, self.own ** (1 - TILT)])[:, :, None] * padded
+        return found[0], found[1]
+
+    @cached_property
+    def _tilts(self) -> list[Array]:
+        """W, (some, 1) for every run of rows of Zᵀ, of which none is empty."""
+        return [np.add.reduceat(lane.data**2, lane.indptr[:-1])[:, None] ** -TILT for lane in self.lanes]
+
     @property
     def columns(self) -> int:
         """Number of features, where Z is stored by texts."""
@@ -127,6 +150,12 @@ class KernelProduct:
         if not (self @ start)[:n].any():  # the entries of Θ are not negative, so this means Θ = 0
             return 0.0
         return float(eigsh(operator, k=1, which="LA", tol=1e-4, v0=start, return_eigenvectors=False)[0])
+
+
+def _tilted(ways: tuple[sparse.csr_array, sparse.csc_array], weights: Array, vectors: Array) -> Array:
+    """Z Zᵀ v and Z W Zᵀ v of a run of features, (2, n + n', c)."""
+    gathered = multiplied(ways[0], vectors)
+    return np.stack([ways[1] @ gathered, ways[1] @ (weights * gathered)])
 
 
 def _rotated(features: Features, extra: Features | None) -> list[sparse.csr_array]:

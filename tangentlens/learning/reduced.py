@@ -32,11 +32,12 @@ class ReducedFlow:
 
     Shapes: F (n c, m) outputs of the m basis vectors on the training texts. F may be of 32 bits: its columns differ by
     orders of magnitude, and each is rounded by itself, so that slow modes are as exact as fast ones. Sums over texts
-    are of 64 bits from block to block.
+    are of 64 bits from block to block. narrow: slopes of the loss are worked out in 32 bits, too.
     """
 
     outputs: Array
     targets: Targets
+    narrow: bool = False
 
     def f(self, z: Array) -> Array:
         """Outputs F z; shape (n, c)."""
@@ -44,6 +45,7 @@ class ReducedFlow:
 
     def slope(self, f: Array, rows: slice = slice(None)) -> Array:
         """∂ℓ/∂f / n at the outputs f of some texts; shape (their number times c,)."""
+        f = f.astype(np.float32) if self.narrow else f
         return self.targets.loss.slope(f, self.targets.y[rows]).ravel() / len(self.targets.y)
 
     def at(self, z: Array) -> tuple[Array, Array]:

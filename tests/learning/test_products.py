@@ -40,6 +40,25 @@ def test_extra_rows_are_outputs_on_other_texts(architecture):
         assert distance(result[len(tokens):], architecture.kernel(other, tokens) @ duals, least=1e-3) < EXACT
 
 
+@every_sparse
+def test_tilted_products_see_what_the_kernel_sees(architecture, monkeypatch):
+    """Θ a beside Z W Zᵀ a, which is symmetric and has the same null space; of one lane or many."""
+    tokens = tokens_of(ALL)
+    features, unit = architecture.features(tokens), np.eye(len(tokens))
+    product = KernelProduct(features)
+    kernel, tilted = product.tilted(unit)
+    assert product.products == 2 * len(tokens)
+    assert distance(kernel, architecture.kernel(tokens)) < EXACT
+    assert distance(tilted, tilted.T) < EXACT
+    assert distance(tilted, kernel) > 1e-3
+    assert np.linalg.matrix_rank(tilted, 1e-10) == np.linalg.matrix_rank(kernel, 1e-10)
+    with_more = KernelProduct(features, architecture.features(tokens_of(NEW), columns=features))
+    assert distance(with_more.tilted(unit)[0], with_more @ unit) < EXACT
+    monkeypatch.setattr(product_module, "SMALL", 0)
+    monkeypatch.setattr(product_module, "LANE", 16)
+    assert distance(KernelProduct(features).tilted(unit)[1], tilted) < EXACT
+
+
 def test_large_products_run_in_blocks_and_are_the_same(monkeypatch):
     """Enough counts for several threads, and blocks of several lanes, which are not copied."""
     monkeypatch.setattr(product_module, "LANE", 2**14)

@@ -1,0 +1,50 @@
+"""The small things that flows are made of: slopes of losses, products of tall matrices; in 64 bits and in 32."""
+
+import numpy as np
+import pytest
+
+from tangentlens.learning import basis
+from tangentlens.learning.losses import LOSSES
+
+OUTPUTS = np.concatenate([np.linspace(-30, 30, 241), [-1e4, -90, -88, 88, 90, 1e4]])[:, None]
+
+
+def targets_of(loss):
+    """For outputs of one column, or three of which the others are zero."""
+    y = (np.arange(len(OUTPUTS)) % 2)[:, None] * 1.0
+    if loss.name == "softmax":
+        return np.hstack([OUTPUTS, 0 * OUTPUTS, 0 * OUTPUTS]), np.hstack([y, 1 - y, 0 * y])
+    return OUTPUTS, y
+
+
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=lambda loss: loss.name)
+def test_slopes_are_differences_of_the_loss(loss):
+    f, y = targets_of(loss)
+    step = np.zeros_like(f)
+    step[:, 0] = 1e-5
+    expected = (loss.value(f + step, y) - loss.value(f - step, y)) / 2e-5
+    near = np.abs(OUTPUTS[:, 0]) < 50
+    assert np.abs(loss.slope(f, y)[near, 0] - expected[near]).max() < 1e-7
+
+
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=lambda loss: loss.name)
+def test_slopes_of_outputs_in_32_bits_differ_by_their_rounding(loss):
+    f, y = targets_of(loss)
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        found, expected = loss.slope(f.astype(np.float32), y), loss.slope(f, y)
+    assert np.all(np.abs(found - expected) <= 2e-6 + 1e-7 * np.abs(expected))
+
+
+@pytest.mark.parametrize("columns", [0, 1, 2, 3, 4])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("rows", [50, 60_000])
+def test_products_of_tall_matrices(columns, dtype, rows):
+    """A few columns go one after another, large matrices in blocks and runs."""
+    random = np.random.default_rng(columns)
+    left = np.asfortranarray(random.normal(size=(rows, 20)).astype(dtype))
+    tall, small = random.normal(size=(rows, columns)), random.normal(size=(20, columns))
+    rounding = 1e-12 if dtype == np.float64 else 1e-4
+    wide = left.astype(np.float64)
+    assert np.allclose(basis.across(left, tall), wide.T @ tall, rtol=0, atol=rounding * rows)
+    assert np.allclose(basis.times(left, small), wide @ small, rtol=0, atol=rounding)
+    assert np.allclose(basis.less(tall.copy(), left, small), tall - wide @ small, rtol=0, atol=rounding)
