@@ -107,7 +107,7 @@ class GrowingBasis:
         their image, and is added in their place.
         """
         while vectors.shape[1]:
-            vectors = self._new_in(vectors)
+            vectors = self._new_in(np.asfortranarray(vectors))  # few columns: else each row would be a loop of its own
             if not vectors.shape[1]:
                 break
             vectors, image = self._with_image(vectors)
@@ -130,13 +130,13 @@ class GrowingBasis:
         return np.asarray(modes[:, keep] / np.sqrt(values[keep]))
 
     def _add(self, vectors: Array, image: Array, scale: Array) -> None:
-        self.vectors = beside(self.vectors, scale.shape[1], lambda rows: vectors[rows] @ scale)
-        self.outputs = beside(self.outputs, scale.shape[1], lambda rows: image[rows] @ scale)
+        self.vectors = beside(self.vectors, scale.shape[1], lambda rows: columnwise(vectors[rows], scale))
+        self.outputs = beside(self.outputs, scale.shape[1], lambda rows: columnwise(image[rows], scale))
 
     def _with_image(self, vectors: Array) -> tuple[Array, Array]:
         """Vectors and Θ times them, both without what the basis holds of them."""
         (n, c), p = self.shape, vectors.shape[1]
-        image = (self.product @ vectors.reshape(n, c * p)).reshape(-1, p)
+        image = np.asfortranarray((self.product @ vectors.reshape(n, c * p)).reshape(-1, p))
         overlap = across(self.fitted, vectors)
         return less(vectors, self.vectors, overlap), less(image, self.outputs, overlap)
 
@@ -190,8 +190,8 @@ def norms(vectors: Array) -> Array:
     return np.sqrt([column @ column for column in vectors.T])
 
 
-def _multiplied(left: NDArray[Any], right: NDArray[Any]) -> NDArray[Any]:
-    """left right, columns one after another."""
+def columnwise(left: NDArray[Any], right: NDArray[Any]) -> NDArray[Any]:
+    """left right, few columns one after another."""
     if not 1 < right.shape[1] <= FEW:
         return np.asarray(left @ right)
     product = np.empty((right.shape[1], len(left)), left.dtype)
@@ -203,12 +203,12 @@ def _multiplied(left: NDArray[Any], right: NDArray[Any]) -> NDArray[Any]:
 def across(left: NDArray[Any], right: NDArray[Any]) -> Array:
     """leftᵀ right of tall matrices (rows, m) and (rows, p); shape (m, p)."""
     if _at_once(left):
-        return _multiplied(left.T, right)
+        return columnwise(left.T, right)
 
     def work(run: slice) -> Array:
         total = np.zeros((left.shape[1], right.shape[1]))
         for rows in _blocks(run, left):
-            total += _multiplied(left[rows].T, right[rows].astype(left.dtype, copy=False))
+            total += columnwise(left[rows].T, right[rows].astype(left.dtype, copy=False))
         return total
 
     return np.asarray(np.add.reduce(parallel(work, runs_of(*left.shape))))
@@ -217,12 +217,12 @@ def across(left: NDArray[Any], right: NDArray[Any]) -> Array:
 def times(left: NDArray[Any], right: Array) -> Array:
     """left right of a tall matrix (rows, m) and a small one (m, p); shape (rows, p)."""
     if _at_once(left):
-        return _multiplied(left, right)
+        return columnwise(left, right)
     product, small = np.empty((len(left), right.shape[1])), right.astype(left.dtype, copy=False)
 
     def work(run: slice) -> None:
         for rows in _blocks(run, left):
-            product[rows] = _multiplied(left[rows], small)
+            product[rows] = columnwise(left[rows], small)
 
     parallel(work, runs_of(*left.shape))
     return product
@@ -231,13 +231,13 @@ def times(left: NDArray[Any], right: Array) -> Array:
 def less(from_: Array, left: NDArray[Any], right: Array) -> Array:
     """from_ − left right of tall matrices (rows, p) and (rows, m), and a small one (m, p); written over from_."""
     if _at_once(left):
-        from_ -= _multiplied(left, right)
+        from_ -= columnwise(left, right)
         return from_
     small = right.astype(left.dtype, copy=False)
 
     def work(run: slice) -> None:
         for rows in _blocks(run, left):
-            from_[rows] -= _multiplied(left[rows], small)
+            from_[rows] -= columnwise(left[rows], small)
 
     if left.shape[1]:
         parallel(work, runs_of(*left.shape))

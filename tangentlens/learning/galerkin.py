@@ -27,7 +27,8 @@ Needed = Callable[[Array, list[Array]], int | None]
 START = 6  # Krylov vectors before the first step
 GROWTH = 2, 4  # vectors added at a time, at least and at most: one for every output, or …
 SHARE = 20  # … for so many that there are
-ALLOWED = 0.5  # share of what is not spent of the tolerance that a segment may leave out …
+ALLOWED = 0.5, 0.2  # share of what is not spent of the tolerance that a segment may leave out; the second where …
+COARSE = 1e-2  # … it is so large that changes to first order are too small …
 LEAST = 0.05  # … of which it counts as not spent at least this share
 ROUGH = 0.1  # what a segment may leave out, relative, when it is asked whether the search ends in it
 STEPPING = 0.7  # one in this of the tolerance is what a step in time is given; what it errs by is a fifteenth of that
@@ -38,6 +39,7 @@ RATIOS = 0.25, 0.9  # by which changes are taken to shrink there from round to r
 SURE = 0.7  # … and the share of the tolerance that what remains must fall to
 SPARED = 1e-6  # what is left out is zero where it is less than this share of the tolerance, of the slopes …
 ROUNDING = 1e-13  # … or less than this
+ROUNDED = 1e7  # by how much more 32 bits round than 64
 NARROW = 5e-3  # tolerance from which on the projected flow is worked out in 32 bits …
 LARGE = 2**20  # … if it has so many outputs
 MOST = 600  # basis vectors
@@ -62,6 +64,7 @@ class GalerkinFlow:
     coming: float = 0.0  # by how much the vectors added last will change the end, relative
     missing: float = 0.0  # the sum of what all segments left out, in the norm of Θ
     error: float = 0.0
+    met: Met = field(default_factory=Met, repr=False)
     steepest: float = field(init=False)  # norm of the slope at the start, in the space of the basis
 
     def __post_init__(self) -> None:
@@ -89,6 +92,11 @@ class GalerkinFlow:
         """The projected flow on the training texts, of the outputs as the basis keeps them."""
         return ReducedFlow(self.basis.fitted, self.targets)
 
+    @property
+    def _fine(self) -> ReducedFlow:
+        """The same, with slopes in 32 bits if the tolerance allows."""
+        return ReducedFlow(self.basis.fitted, self.targets, narrow=self.tolerance >= NARROW)
+
     @cached_property
     def fastest(self) -> float:
         """The largest rate at which anything decays at the start; its inverse is the natural unit of time."""
@@ -107,16 +115,17 @@ class GalerkinFlow:
         needed: says of stops and coefficients there how many of them a search needs if it ends there, else None; the
         flow then goes no further than those.
         """
-        ended, flow, met = False, self.reduced(self.tolerance), Met()
+        self.met = Met(self.met.first)  # segments are alike: each is as long, beside the time before it
+        ended, flow, share = False, self.reduced(self.tolerance), ALLOWED[self.tolerance >= COARSE]
         start = flow.begin(self.padded(self.z))
         while True:
-            path = list(flow.path(self.padded(self.z), self.t, stops, self.tolerance / STEPPING, start, met))
+            path = list(flow.path(self.padded(self.z), self.t, stops, self.tolerance / STEPPING, start, self.met))
             push = self._enrich(path, np.concatenate([[self.t], stops]))
             if push is not None:
                 flow = self.reduced(self.tolerance)
                 start = flow.begin(self.padded(self.z), start)
                 path = self._pushed(path, stops, start, push)
-            allowed = ALLOWED * max(self.tolerance - self.missing / _size(path[-1]), LEAST * self.tolerance)
+            allowed = share * max(self.tolerance - self.missing / _size(path[-1]), LEAST * self.tolerance)
             if needed and not ended and (push is None or self.coming < max(ROUGH, allowed)):
                 count = needed(stops, path)
                 ended, stops, path = count is not None, stops[:count], path[:count]
@@ -165,8 +174,7 @@ class GalerkinFlow:
         the duals are finite −∫ ∂ℓ/∂f / n dt, to be settled (`settle`), at rest V z.
         """
         n, shape, known = len(self.targets.y), self.targets.y.shape, int(np.count_nonzero(np.isfinite(moments)))
-        flow = ReducedFlow(self.basis.fitted, self.targets, narrow=self.tolerance >= NARROW)
-        outputs = dict[int, Array]()
+        flow, outputs = self._fine, dict[int, Array]()
 
         def slopes() -> Iterator[Array]:
             yield -flow.slope(np.zeros(shape))
@@ -213,6 +221,7 @@ class GalerkinFlow:
             path, moments = [path[place] for place in chosen], moments[[0, *(chosen + 1)]]
         weight, growth, self.coming = np.sqrt(np.diff(moments)), self._growth, 0.0
         residual, largest, noise = self.basis.left_out(self._slopes(path, weight))
+        noise *= ROUNDED if self.tolerance >= NARROW else 1.0
         least = max(SPARED * self.tolerance * largest, noise,  # below it, directions are those of rounding
                     ROUNDING * self.steepest * float(np.linalg.norm(weight)))
         before = len(self.basis)
@@ -245,7 +254,7 @@ class GalerkinFlow:
         """The slopes at some points times their weights, (n c, points). Of the basis as it is: what it leaves out is
         smaller than what a copy in 32 bits rounds.
         """
-        flow, points = self._whole, np.stack(path, axis=1)
+        flow, points = self._fine, np.stack(path, axis=1)
         n, c = self.targets.y.shape
         slopes = times(flow.outputs, points)
 

@@ -14,7 +14,7 @@ from scipy import sparse
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from tangentlens.data.threads import parallel, workers
-from tangentlens.features.counting import count_matrix, multiplied, rows_of, transposed, valued
+from tangentlens.features.counting import FEW, count_matrix, multiplied, rows_of, transposed, valued
 from tangentlens.features.family import Family, Features
 from tangentlens.learning import by_text
 
@@ -79,11 +79,18 @@ class KernelProduct:
     def __matmul__(self, duals: Array) -> Array:
         """Θ a for a of shape (n,) or (n, c); the result has one row for every training and extra text."""
         self.products += 1 if duals.ndim == 1 else duals.shape[1]
-        padded = np.zeros((self.rows, *duals.shape[1:]))
-        padded[:len(duals)] = duals
+        padded = self._padded(duals)
         found = self._shared(padded)
-        found += padded * (self.own if duals.ndim == 1 else self.own[:, None])
+        if duals.ndim == 1 or duals.shape[1] > FEW:
+            found += (self.own * padded.T).T
+        else:
+            for one, column in zip(found.T, padded.T, strict=True):
+                one += self.own * column
         return found
+
+    def _padded(self, duals: Array) -> Array:
+        """The duals (n,) or (n, c), and zeros for the extra texts."""
+        return np.concatenate([duals, np.zeros((self.rows - len(duals), *duals.shape[1:]))]) if self.extra else duals
 
     def tilted(self, duals: Array) -> tuple[Array, Array]:
         """Θ a and Z W Zᵀ a, for a of shape (n, c), where W divides by the power TILT of a feature's Σ z², so that rare
@@ -93,8 +100,7 @@ class KernelProduct:
             found = self @ duals
             return found, found
         self.products += 2 * duals.shape[1]
-        padded = np.zeros((self.rows, duals.shape[1]))
-        padded[:len(duals)] = duals
+        padded = self._padded(duals)
         lanes = list(zip(self._both_ways, self._tilts, strict=True))
         found, *others = parallel(lambda lane: _tilted(*lane, padded), lanes)
         for other in others:

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tangentlens.data.threads import parallel, workers
-from tangentlens.learning.basis import times
+from tangentlens.learning.basis import columnwise, times
 from tangentlens.learning.losses import Targets
 
 Array = NDArray[np.float64]
-FIRST = 0.15  # first step, as a share of the whole way
+FIRST = 0.15  # first step of the first path, as a share of the whole way
 KEPT = 3  # steps for which a Jacobian serves while the error stays far below what is allowed
 NEAR = 0.1  # share of the time since a path began by which another may be off for its Jacobian to serve
 SHARED = 2**20  # entries of F above which work on it is shared between processors
@@ -89,7 +89,8 @@ class ReducedFlow:
 
         def work(blocks: list[slice]) -> Array:
             total = np.zeros((m, m))
-            room = np.empty((max(rows.stop - rows.start for rows in blocks), c, m), outputs.dtype)
+            most = max(rows.stop - rows.start for rows in blocks)
+            room = np.empty((m, most, c), outputs.dtype).transpose(1, 2, 0)  # columns one after another, as in F
             for rows in blocks:
                 x = outputs[rows]
                 bent = bend(f[rows].astype(x.dtype), x, room[:len(x)]).reshape(-1, m)
@@ -117,9 +118,9 @@ class ReducedFlow:
             total = np.zeros((len(z), len(z) - known + 1))
             for rows in blocks:
                 x, there = outputs[rows], f[rows].astype(outputs.dtype)
-                both = np.concatenate([loss.curve(there, x[:, :, known:]), loss.slope(f[rows], y[rows])[:, :, None]],
+                both = np.concatenate([loss.curve(there, x[:, :, known:]), loss.slope(there, y[rows])[:, :, None]],
                                       axis=2, dtype=x.dtype).reshape(-1, total.shape[1])
-                total += x.reshape(-1, len(z)).T @ both
+                total += columnwise(x.reshape(-1, len(z)).T, both)
             return total
 
         both = np.add.reduce(parallel(work, self._shares())) / n
@@ -148,7 +149,7 @@ class ReducedFlow:
     def _steps(self, z: Array, t: float, stops: Array, tolerance: float, start: Start, met: Met) -> Iterator[Array]:
         """The flow through finite stops; steps are as long as the tolerance allows, whatever stops lie within."""
         begun, end, f, rate = t, float(stops[-1]), start.f, start.rate
-        modes, age, step, place = start.modes, 0, FIRST * (end - t), 0
+        modes, age, step, place = start.modes, 0, met.first * (end - t), 0
         while t < end:
             new = z
             while True:
@@ -168,8 +169,11 @@ class ReducedFlow:
                 yield from tried.at(within - t)
             place += len(within)
             age += 1 if excess < 0.1 else KEPT
+            step = taken * 0.9 * max(excess, 1e-12) ** -0.25
+            if t == begun:
+                met.first = min(1.0, step / (end - begun))
+            step = min(step, 4.0 * taken)
             t, z = (end if last else t + taken), new
-            step = taken * min(4.0, 0.9 * max(excess, 1e-12) ** -0.25)
             if t < end:
                 f, rate = self.at(z)
                 if age >= KEPT:
@@ -234,11 +238,13 @@ class Start:
 
 class Met:
     """Where Jacobians were worked out on a path from some point, by the time since: they serve again on the next path
-    from there, which goes through nearly the same points in more vectors.
+    from there, which goes through nearly the same points in more vectors. And the share of the way that its first step
+    takes, as found best on this one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, first: float = FIRST) -> None:
         self.starts: dict[float, Start] = {}
+        self.first = first
 
     def near(self, since: float) -> Start | None:
         """The one that was worked out nearest to a time, if any was near enough."""

@@ -617,6 +617,32 @@ def test_jacobians_of_a_path_serve_on_the_next_one(loss, classes):
     assert few < many or targets.loss.linear
 
 
+@pytest.mark.parametrize(("loss", "classes"), [problem for problem in PROBLEMS if problem[0] != "squared"])
+@pytest.mark.parametrize("first", [1e-4, 1.0])
+def test_a_path_begins_with_the_step_that_was_best_on_the_one_before(loss, classes, first):
+    """Whether that was longer than its own or shorter; fewer are tried then, and the path is the same."""
+    _, labels = random_texts(SIZE, classes=classes)
+    targets = encode(labels, loss, texts=SIZE)
+    outputs = np.random.default_rng(1).standard_normal((SIZE * targets.y.shape[1], 9))
+    tried = []
+
+    class Counted(ReducedFlow):
+        def _step(self, *given):
+            tried.append(given)
+            return super()._step(*given)
+
+    def path(first):
+        before, met = len(tried), reduced.Met(first)
+        found = np.array(list(Counted(outputs, targets).path(np.zeros(9), 0.0, np.array([30.0]), 1e-4, met=met)))
+        return found, len(tried) - before, met.first
+
+    before, many, share = path(first)
+    after, few, _ = path(share)
+    assert few < many
+    assert share <= 1.0
+    assert distance(after, before) < 1e-4
+
+
 def test_a_basis_grows_alike_whatever_memory_is_there(monkeypatch):
     tokens, labels = random_texts(60, size=40)
     features = tl.MLP().features(tokens)
