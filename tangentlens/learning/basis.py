@@ -15,6 +15,7 @@ from tangentlens.learning.product import KernelProduct
 Array = NDArray[np.float64]
 SPANNED = 1e-10  # a unit vector that projection leaves shorter than this lies in the basis
 DEPENDENT = 1e-8  # new vectors with a smaller share of squared norm depend on the others
+SLIGHT = 1e-8  # overlap of unit vectors with the basis for which one projection is enough
 KEPT = 0.5  # a unit vector that projection leaves longer than this needs no second one
 NULL = 1e-14  # a unit vector with a smaller share of the largest wᵀ Θ w lies in the null space of Θ
 ROUNDING = 1e-13  # an image of a smaller share of the largest is rounding
@@ -150,8 +151,12 @@ class GrowingBasis:
 
     def _new_in(self, vectors: Array) -> Array:
         """The part of dual vectors that is orthogonal to the basis, as unit vectors; rounding is left out."""
-        vectors = vectors / np.maximum(norms(vectors), TINY)
-        vectors = less(vectors, self.vectors, across(self.fitted, vectors))
+        size = norms(vectors)
+        vectors = vectors[:, size > 0] / size[size > 0]
+        overlap = across(self.fitted, vectors)
+        if np.all(np.abs(overlap) <= SLIGHT):
+            return self._even(vectors)
+        vectors = less(vectors, self.vectors, overlap)
         size = norms(vectors)
         vectors = vectors[:, size > SPANNED] / size[size > SPANNED]
         if not np.all(size > KEPT):  # else it is enough that `_with_image` projects once more

@@ -3,7 +3,7 @@
 Coefficients of a basis give the duals of a flow in the norm of Θ only. Where there are more texts than features, or
 equal texts of different labels, duals have a part that Θ does not see, and that goes on to grow. The integrals
 −∫ ∂ℓ/∂f / n dt have it, but are wrong where Θ sees what the basis left out, since no outputs there hold them back. So
-the integrals are taken, made exact within the basis, less the smallest duals that make what is seen of them right.
+the integrals are taken, made exact within the basis, less duals that make what else is seen of them right.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ def _unseen(basis: GrowingBasis, duals: Array, allowed: float, cleared: Callable
     """What of duals (n c, 1), of which the basis sees nothing, has about the norm `allowed` in Θ at most, and its norm:
     themselves, or what conjugate gradients leave of them on the way to an x with Θ x = Θ a.
 
-    The gradients are those of features weighted by how rare they are, which takes a fifth of the steps. That leaves too
-    much of the frequent ones, which are those that the basis sees: `cleared` takes that away, by the least change.
+    The gradients are those of features weighted by how rare they are, which takes far fewer steps. That leaves too much
+    of the frequent ones, which are those that the basis sees: `cleared` takes that away, by the least change.
     """
     n, c = basis.shape
 

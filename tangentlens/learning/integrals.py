@@ -1,8 +1,11 @@
-"""Integrals over time of what is known at the stops of a flow only, such as dual coefficients (theory, eq. 46)."""
+"""Integrals over time: of what is known at the stops of a flow only, such as dual coefficients (theory, eq. 46), and of
+exponentials times powers.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from math import factorial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +14,7 @@ Array = NDArray[np.float64]
 POINTS = 6  # stops that the polynomial of a span goes through
 NEAR = 1e-3  # difference of logarithms below which two times are too near for one polynomial
 NODES, SHARES = np.polynomial.legendre.leggauss(12)  # Gauss and Legendre's rule, by which polynomials are integrated
+SERIES = np.array([[1 / factorial(j + k) for j in range(18)] for k in (1, 3, 4)])  # of φ_1, φ_3 and φ_4
 
 
 def integrals(times: Array, values: Iterable[Array]) -> Iterator[Array]:
@@ -61,3 +65,20 @@ def _shares(u: Array, knots: Array) -> Array:
     factors = (within[:, :, None, None] - knots[:, None, :, None]) / apart[:, None]
     factors[:, :, np.arange(knots.shape[1]), np.arange(knots.shape[1])] = 1.0
     return np.asarray(((half * SHARES * np.exp(within))[:, None] @ factors.prod(axis=2))[:, 0])
+
+
+def phi_functions(x: Array) -> Array:
+    """φ_1, φ_3 and φ_4 of x ≤ 0, where φ_k(x) = Σ_j x^j / (j + k)! = ∫₀¹ e^((1 − s) x) s^(k − 1) ds / (k − 1)!, k ≥ 1;
+    shape (3, len(x)).
+
+    >>> bool(np.allclose(phi_functions(np.array([0.0, -2.0]))[0], [1.0, (1 - np.exp(-2)) / 2]))
+    True
+    """
+    near = x > -1.0
+    small, large = np.where(near, x, 0.0), np.where(near, -1.0, x)
+    first = np.expm1(large) / large
+    third = ((first - 1) / large - 0.5) / large
+    powers = np.empty((SERIES.shape[1], len(x)))
+    powers[0], powers[1:] = 1.0, small
+    np.multiply.accumulate(powers, axis=0, out=powers)
+    return np.where(near, SERIES @ powers, np.array([first, third, (third - 1 / 6) / large]))

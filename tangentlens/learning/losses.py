@@ -41,8 +41,10 @@ def _logistic(f: Array, y: Array) -> Array:
 def _logistic_slope(f: Array, y: Array) -> Array:
     if f.dtype != np.float32:
         return np.asarray(expit(f) - y)
-    e = np.exp(np.minimum(-f, LARGEST))  # of 32 bits, which takes half as long as expit
-    return np.asarray(1 / (1 + e) - y)
+    e = np.minimum(-f, LARGEST)
+    np.exp(e, out=e)  # of 32 bits, which takes half as long as expit
+    e += 1
+    return np.asarray(1 / e - y)
 
 
 def _logistic_curve(f: Array, x: Array) -> Array:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from math import factorial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tangentlens.data.threads import parallel, workers
 from tangentlens.learning.basis import columnwise, times
+from tangentlens.learning.integrals import phi_functions
 from tangentlens.learning.losses import Targets
 
 Array = NDArray[np.float64]
@@ -20,7 +21,6 @@ KEPT = 3  # steps for which a Jacobian serves while the error stays far below wh
 NEAR = 0.1  # share of the time since a path began by which another may be off for its Jacobian to serve
 SHARED = 2**20  # entries of F above which work on it is shared between processors
 BLOCK = 2**20  # bytes of F that one thread works on at a time: they stay in its cache
-SERIES = np.array([[1 / factorial(j + k) for j in range(18)] for k in (1, 3, 4)])  # of φ_1, φ_3 and φ_4
 
 
 @dataclass
@@ -32,7 +32,7 @@ class ReducedFlow:
 
     Shapes: F (n c, m) outputs of the m basis vectors on the training texts. F may be of 32 bits: its columns differ by
     orders of magnitude, and each is rounded by itself, so that slow modes are as exact as fast ones. Sums over texts
-    are of 64 bits from block to block. narrow: slopes of the loss are worked out in 32 bits, too.
+    are of 64 bits from block to block. narrow: slopes and curvatures of the loss are worked out in 32 bits, too.
     """
 
     outputs: Array
@@ -69,6 +69,11 @@ class ReducedFlow:
         return f, np.add.reduce(parallel(work, self._shares())) / n
 
     @property
+    def _kind(self) -> Any:
+        """Of the outputs that slopes and curvatures are worked out from."""
+        return np.float32 if self.narrow else self.outputs.dtype
+
+    @property
     def _whole(self) -> bool:
         """Whether F is one block, of 64 bits."""
         return self.outputs.nbytes <= BLOCK and self.outputs.dtype == np.float64
@@ -93,7 +98,7 @@ class ReducedFlow:
             room = np.empty((m, most, c), outputs.dtype).transpose(1, 2, 0)  # columns one after another, as in F
             for rows in blocks:
                 x = outputs[rows]
-                bent = bend(f[rows].astype(x.dtype), x, room[:len(x)]).reshape(-1, m)
+                bent = bend(f[rows].astype(self._kind), x, room[:len(x)]).reshape(-1, m)
                 total += bent.T @ bent
             return total
 
@@ -117,7 +122,7 @@ class ReducedFlow:
         def work(blocks: list[slice]) -> Array:
             total = np.zeros((len(z), len(z) - known + 1))
             for rows in blocks:
-                x, there = outputs[rows], f[rows].astype(outputs.dtype)
+                x, there = outputs[rows], f[rows].astype(self._kind)
                 both = np.concatenate([loss.curve(there, x[:, :, known:]), loss.slope(there, y[rows])[:, :, None]],
                                       axis=2, dtype=x.dtype).reshape(-1, total.shape[1])
                 total += columnwise(x.reshape(-1, len(z)).T, both)
@@ -283,15 +288,3 @@ class _Step:
         rate, square, cubic = self.parts
         share = s / self.h
         return np.asarray(self.z + s * (one * rate + share**2 * three * square + share**3 * four * cubic) @ vectors.T)
-
-
-def phi_functions(x: Array) -> Array:
-    """φ_1, φ_3 and φ_4 of x ≤ 0, where φ_k(x) = Σ_j x^j / (j + k)!; shape (3, len(x))."""
-    near = x > -1.0
-    small, large = np.where(near, x, 0.0), np.where(near, -1.0, x)
-    first = np.expm1(large) / large
-    third = ((first - 1) / large - 0.5) / large
-    powers = np.empty((SERIES.shape[1], len(x)))
-    powers[0], powers[1:] = 1.0, small
-    np.multiply.accumulate(powers, axis=0, out=powers)
-    return np.where(near, SERIES @ powers, np.array([first, third, (third - 1 / 6) / large]))
