@@ -66,7 +66,11 @@ def _softmax(f: Array, y: Array) -> Array:
 
 
 def _softmax_slope(f: Array, y: Array) -> Array:
-    return np.asarray(softmax(f, axis=1) - y)
+    p = softmax(f, axis=1)
+    if f.dtype == np.float32:
+        p = p.astype(np.float64)  # what slopes of a text fall short of zero by, together, would add up over time
+        p /= p.sum(axis=1, keepdims=True)
+    return np.asarray(p - y)
 
 
 def _softmax_curve(f: Array, x: Array) -> Array:

@@ -33,6 +33,7 @@ def test_slopes_of_outputs_in_32_bits_differ_by_their_rounding(loss):
     with np.errstate(over="raise", invalid="raise", divide="raise"):
         found, expected = loss.slope(f.astype(np.float32), y), loss.slope(f, y)
     assert np.all(np.abs(found - expected) <= 2e-6 + 1e-7 * np.abs(expected))
+    assert not loss.balanced or np.abs(found.sum(axis=1)).max() < 1e-14
 
 
 @pytest.mark.parametrize("columns", [0, 1, 2, 3, 4])
