@@ -116,7 +116,7 @@ class GalerkinFlow:
         flow then goes no further than those.
         """
         self.met = Met(self.met.first)  # segments are alike: each is as long, beside the time before it
-        ended, flow, share = False, self.reduced(self.tolerance), ALLOWED[self.tolerance >= COARSE]
+        ended, flow, share = False, self.reduced(self.tolerance), ALLOWED[int(self.tolerance >= COARSE)]
         start = flow.begin(self.padded(self.z))
         while True:
             path = list(flow.path(self.padded(self.z), self.t, stops, self.tolerance / STEPPING, start, self.met))

@@ -42,9 +42,8 @@ def _logistic_slope(f: Array, y: Array) -> Array:
     if f.dtype != np.float32:
         return np.asarray(expit(f) - y)
     e = np.minimum(-f, LARGEST)
-    np.exp(e, out=e)  # of 32 bits, which takes half as long as expit
-    e += 1
-    return np.asarray(1 / e - y)
+    np.exp(e, out=e)  # of 32 bits, which takes half as long as expit; its sum with 1 needs more
+    return np.asarray(1 / (1 + e.astype(np.float64)) - y)
 
 
 def _logistic_curve(f: Array, x: Array) -> Array:

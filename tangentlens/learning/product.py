@@ -23,6 +23,7 @@ LANES = 8  # runs of columns that are multiplied side by side; results do not de
 LANE = 2**17  # stored counts of a lane, at least about
 LONG = 8  # entries of a column that is read as fast wherever it stands
 SMALL = 200_000  # stored counts below which there is one lane only
+TINY = float(np.finfo(np.float64).tiny)
 TILT = 0.75  # power of the squares of a feature by which it is weighted less: more would favour rare ones too much
 
 
@@ -111,7 +112,8 @@ class KernelProduct:
     @cached_property
     def _tilts(self) -> list[Array]:
         """W, (some, 1) for every run of rows of Zᵀ, of which none is empty."""
-        return [np.add.reduceat(lane.data**2, lane.indptr[:-1])[:, None] ** -TILT for lane in self.lanes]
+        squares = (np.add.reduceat(lane.data**2, lane.indptr[:-1]) for lane in self.lanes)
+        return [np.maximum(one, TINY)[:, None] ** -TILT for one in squares]
 
     @property
     def columns(self) -> int:

@@ -643,6 +643,15 @@ def test_a_path_begins_with_the_step_that_was_best_on_the_one_before(loss, class
     assert distance(after, before) < 1e-4
 
 
+@pytest.mark.parametrize("tolerance", [np.float64(0.1), np.float32(6e-3)])
+def test_confident_texts_go_on_to_learn_at_coarse_tolerances(tolerance):
+    """Slopes in 32 bits stay above zero however sure outputs are, of both classes alike."""
+    tokens = tl.Tokens.from_ids([[0, 1], [0, 2], [0, 1, 2], [3, 1], [3, 2], [3, 1, 2]])
+    features, labels = tl.MLP().features(tokens), [1, 1, 1, 0, 0, 0]
+    exact, found = (tl.learn(features, labels, time=1e10, record=[], tolerance=one) for one in (1e-6, tolerance))
+    assert distance(found.decision(features), exact.decision(features)) < tolerance
+
+
 def test_a_basis_grows_alike_whatever_memory_is_there(monkeypatch):
     tokens, labels = random_texts(60, size=40)
     features = tl.MLP().features(tokens)
