@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from tangentlens.data.threads import parallel, workers
 from tangentlens.learning.memory import free
-from tangentlens.learning.product import KernelProduct
+from tangentlens.learning.product import TINY, KernelProduct
 
 Array = NDArray[np.float64]
 SPANNED = 1e-10  # a unit vector that projection leaves shorter than this lies in the basis
 DEPENDENT = 1e-8  # new vectors with a smaller share of squared norm depend on the others
-SLIGHT = 1e-8  # overlap of unit vectors with the basis for which one projection is enough
+SLIGHT = 1e-8  # overlap of unit vectors with the basis, of the largest there can be, for which one projection is enough
 KEPT = 0.5  # a unit vector that projection leaves longer than this needs no second one
 NULL = 1e-14  # a unit vector with a smaller share of the largest wᵀ Θ w lies in the null space of Θ
 ROUNDING = 1e-13  # an image of a smaller share of the largest is rounding
@@ -27,7 +27,6 @@ TOGETHER = 8  # points of a path that are worked out together
 ROOM = 16, 600  # columns that there is room for in a new array: if it is to be kept small, and if memory is there
 SHARED = 2**19  # entries of a tall matrix above which processors share its rows
 SPARE = 0.5  # share of the free memory that room for columns may be set aside in
-TINY = float(np.finfo(np.float64).tiny)
 
 
 class GrowingBasis:
@@ -154,7 +153,7 @@ class GrowingBasis:
         size = norms(vectors)
         vectors = vectors[:, size > 0] / size[size > 0]
         overlap = across(self.fitted, vectors)
-        if np.all(np.abs(overlap) <= SLIGHT):
+        if np.all(np.abs(overlap) <= SLIGHT * np.sqrt(self.largest)):
             return self._even(vectors)
         vectors = less(vectors, self.vectors, overlap)
         size = norms(vectors)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from tangentlens.data.sorting import blocks
-from tangentlens.data.threads import parallel
+from tangentlens.data.threads import parallel, summed
 from tangentlens.features.counting import MANY, multiplied, rows_of, transposed, valued
 from tangentlens.features.family import Family, Features
 
@@ -115,10 +115,7 @@ def gathered(runs: Sequence[Run], vectors: Array) -> Array:
     """Zᵀ v, (features, c), for v of the first texts, (at most n + n', c)."""
     places = pairwise(np.cumsum([0, *map(len, runs)]).tolist())
     jobs = [(run, low, high) for run, (low, high) in zip(runs, places, strict=True) if low < len(vectors)]
-    total, *others = parallel(lambda job: job[0].gathered(vectors[job[1]:job[2]]), jobs)
-    for other in others:
-        total += other
-    return total
+    return summed(lambda job: job[0].gathered(vectors[job[1]:job[2]]), jobs)
 
 
 def spread(runs: Sequence[Run], weights: Array) -> Array:

@@ -13,9 +13,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from tangentlens.learning.basis import TINY, TOGETHER, GrowingBasis, across, beside, less, times
+from tangentlens.learning.basis import TOGETHER, GrowingBasis, across, beside, less, times
 from tangentlens.learning.feature_basis import FeatureBasis
-from tangentlens.learning.product import TILT
+from tangentlens.learning.product import TILT, TINY
 
 Array = NDArray[np.float64]
 HARMLESS = 0.1  # share of the tolerance by which duals may differ from those of the basis, in the norm of Θ, …
@@ -77,7 +77,9 @@ def _unseen(basis: GrowingBasis, duals: Array, allowed: float, cleared: Callable
     The gradients are those of features weighted by how rare they are, which takes far fewer steps. That leaves too much
     of the frequent ones, which are those that the basis sees: `cleared` takes that away, by the least change.
     """
-    n, c = basis.shape
+    (n, c), size = basis.shape, basis.norm(duals.ravel())
+    if size <= allowed:
+        return duals, size
 
     def seen(vector: Array) -> tuple[Array, Array]:
         plain, weighted = basis.product.tilted(vector.reshape(n, c))
@@ -86,16 +88,13 @@ def _unseen(basis: GrowingBasis, duals: Array, allowed: float, cleared: Callable
     left, (gap, slope) = duals, seen(duals)
     step, squared = slope, float(np.sum(slope**2))
     for _ in range(max(STEPS, len(basis))):
-        size = float(np.sum(left * gap) - np.sum(across(basis.fitted, left)**2))
-        if size <= allowed**2:
+        if float(np.sum(left * gap) - np.sum(across(basis.fitted, left)**2)) <= allowed**2:
             break
         (image, weighted), before = seen(step), squared
         length = squared / max(float(np.sum(step * weighted)), TINY)
         left, gap, slope = left - length * step, gap - length * image, slope - length * weighted
         squared = float(np.sum(slope**2))
         step = slope + step * (squared / max(before, TINY))
-    if left is duals:
-        return duals, allowed
     left = cleared(left)
     size = basis.norm(left.ravel())
     share = min(1.0, EXCESS * allowed / max(size, TINY))

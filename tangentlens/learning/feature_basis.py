@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tangentlens.learning.basis import KEPT, ROUNDING, SPANNED, TINY, GrowingBasis, across, beside, less, norms, times
-from tangentlens.learning.product import KernelProduct
+from tangentlens.learning.basis import KEPT, ROUNDING, SPANNED, GrowingBasis, across, beside, less, norms, times
+from tangentlens.learning.product import TINY, KernelProduct
 
 Array = NDArray[np.float64]
 

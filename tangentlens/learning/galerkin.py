@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tangentlens.data.threads import parallel
-from tangentlens.learning.basis import TINY, TOGETHER, GrowingBasis, across, runs_of, times
+from tangentlens.learning.basis import TOGETHER, GrowingBasis, across, runs_of, times
 from tangentlens.learning.feature_basis import FeatureBasis
 from tangentlens.learning.integrals import integrals
 from tangentlens.learning.losses import Targets
-from tangentlens.learning.product import KernelProduct
-from tangentlens.learning.reduced import Met, ReducedFlow, Start
+from tangentlens.learning.product import TINY, KernelProduct
+from tangentlens.learning.reduced import FIRST, Met, ReducedFlow, Start
 
 Array = NDArray[np.float64]
 Needed = Callable[[Array, list[Array]], int | None]
@@ -64,7 +64,7 @@ class GalerkinFlow:
     coming: float = 0.0  # by how much the vectors added last will change the end, relative
     missing: float = 0.0  # the sum of what all segments left out, in the norm of Θ
     error: float = 0.0
-    met: Met = field(default_factory=Met, repr=False)
+    first: float = FIRST  # share of a segment that its first step takes
     steepest: float = field(init=False)  # norm of the slope at the start, in the space of the basis
 
     def __post_init__(self) -> None:
@@ -93,7 +93,7 @@ class GalerkinFlow:
         return ReducedFlow(self.basis.fitted, self.targets)
 
     @property
-    def _fine(self) -> ReducedFlow:
+    def _rounded(self) -> ReducedFlow:
         """The same, with slopes in 32 bits if the tolerance allows."""
         return ReducedFlow(self.basis.fitted, self.targets, narrow=self.tolerance >= NARROW)
 
@@ -115,11 +115,11 @@ class GalerkinFlow:
         needed: says of stops and coefficients there how many of them a search needs if it ends there, else None; the
         flow then goes no further than those.
         """
-        self.met = Met(self.met.first)  # segments are alike: each is as long, beside the time before it
         ended, flow, share = False, self.reduced(self.tolerance), ALLOWED[int(self.tolerance >= COARSE)]
+        met = Met(self.first)  # segments are alike: each is as long, beside the time before it
         start = flow.begin(self.padded(self.z))
         while True:
-            path = list(flow.path(self.padded(self.z), self.t, stops, self.tolerance / STEPPING, start, self.met))
+            path = list(flow.path(self.padded(self.z), self.t, stops, self.tolerance / STEPPING, start, met))
             push = self._enrich(path, np.concatenate([[self.t], stops]))
             if push is not None:
                 flow = self.reduced(self.tolerance)
@@ -131,7 +131,7 @@ class GalerkinFlow:
                 ended, stops, path = count is not None, stops[:count], path[:count]
             if push is None or self.coming <= allowed:
                 break
-        self.z, self.t = path[-1], float(stops[-1])
+        self.z, self.t, self.first = path[-1], float(stops[-1]), met.first
         self.missing += self.coming * _size(self.z)
         self.error = max(self.missing / _size(self.z), UNRESOLVED * self.tolerance)
         self.passed += path
@@ -174,7 +174,7 @@ class GalerkinFlow:
         the duals are finite −∫ ∂ℓ/∂f / n dt, to be settled (`settle`), at rest V z.
         """
         n, shape, known = len(self.targets.y), self.targets.y.shape, int(np.count_nonzero(np.isfinite(moments)))
-        flow, outputs = self._fine, dict[int, Array]()
+        flow, outputs = self._rounded, dict[int, Array]()
 
         def slopes() -> Iterator[Array]:
             yield -flow.slope(np.zeros(shape))
@@ -254,7 +254,7 @@ class GalerkinFlow:
         """The slopes at some points times their weights, (n c, points). Of the basis as it is: what it leaves out is
         smaller than what a copy in 32 bits rounds.
         """
-        flow, points = self._fine, np.stack(path, axis=1)
+        flow, points = self._rounded, np.stack(path, axis=1)
         n, c = self.targets.y.shape
         slopes = times(flow.outputs, points)
 

@@ -51,7 +51,7 @@ class DeviceProduct(KernelProduct):
     def _shared(self, vectors: Array) -> Array:
         import torch
 
-        there = torch.from_numpy(vectors.reshape(self.rows, -1)).to(self.device)
+        there = torch.from_numpy(np.ascontiguousarray(vectors, np.float64).reshape(self.rows, -1)).to(self.device)
         f: Array = (self.by_rows @ (self.by_columns @ there)).cpu().numpy()
         return f.reshape(vectors.shape)
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from tangentlens.data.threads import parallel, workers
-from tangentlens.features.counting import FEW, count_matrix, multiplied, rows_of, transposed, valued
+from tangentlens.data.threads import parallel, summed, workers
+from tangentlens.features.counting import count_matrix, multiplied, rows_of, transposed, valued
 from tangentlens.features.family import Family, Features
 from tangentlens.learning import by_text
 
@@ -82,11 +82,7 @@ class KernelProduct:
         self.products += 1 if duals.ndim == 1 else duals.shape[1]
         padded = self._padded(duals)
         found = self._shared(padded)
-        if duals.ndim == 1 or duals.shape[1] > FEW:
-            found += (self.own * padded.T).T
-        else:
-            for one, column in zip(found.T, padded.T, strict=True):
-                one += self.own * column
+        found += (self.own * padded.T).T
         return found
 
     def _padded(self, duals: Array) -> Array:
@@ -95,17 +91,15 @@ class KernelProduct:
 
     def tilted(self, duals: Array) -> tuple[Array, Array]:
         """Θ a and Z W Zᵀ a, for a of shape (n, c), where W divides by the power TILT of a feature's Σ z², so that rare
-        ones and frequent ones count more alike. Where Z is not stored by columns, Θ a stands for both.
+        ones and frequent ones count more alike; what one text alone has is one feature. Where Z is not stored by
+        columns, Θ a stands for both.
         """
         if not self.lanes:
             found = self @ duals
             return found, found
         self.products += 2 * duals.shape[1]
         padded = self._padded(duals)
-        lanes = list(zip(self._both_ways, self._tilts, strict=True))
-        found, *others = parallel(lambda lane: _tilted(*lane, padded), lanes)
-        for other in others:
-            found += other
+        found = summed(lambda lane: _tilted(*lane, padded), zip(self._both_ways, self._tilts, strict=True))
         found += np.stack([self.own, self.own ** (1 - TILT)])[:, :, None] * padded
         return found[0], found[1]
 
@@ -137,11 +131,8 @@ class KernelProduct:
         if self.runs:
             return by_text.through(self.runs, vectors)
         if not self.lanes:
-            return np.zeros_like(vectors)
-        total, *others = parallel(lambda both: np.asarray(both[1] @ multiplied(both[0], vectors)), self._both_ways)
-        for other in others:
-            total += other
-        return total
+            return np.zeros(vectors.shape)
+        return summed(lambda both: np.asarray(both[1] @ multiplied(both[0], vectors)), self._both_ways)
 
     @cached_property
     def _both_ways(self) -> list[tuple[sparse.csr_array, sparse.csc_array]]:

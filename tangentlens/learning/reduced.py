@@ -63,7 +63,7 @@ class ReducedFlow:
                 block = self.outputs[rows.start * c:rows.stop * c]
                 here = (block @ narrow).reshape(-1, c)
                 f[rows] = here
-                total -= loss.slope(here, y[rows]).ravel().astype(dtype) @ block
+                total -= loss.slope(here.astype(self._kind, copy=False), y[rows]).ravel().astype(dtype) @ block
             return total
 
         return f, np.add.reduce(parallel(work, self._shares())) / n

@@ -27,6 +27,8 @@ def test_products_are_the_same(architecture, device):
         assert distance(mine @ duals, expected) < EXACT
         assert distance(mine @ duals[:, 0], expected[:, 0]) < EXACT
         assert mine.products == plain.products + 1 == 4
+        backwards = np.arange(len(tokens))[::-1]  # whole numbers, and a view
+        assert distance(mine @ backwards, plain @ backwards.astype(float)) < EXACT
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -20,6 +20,8 @@ def test_product_is_the_kernel_times_vectors(architecture):
         assert (product @ vector).shape == (len(tokens),)
         assert distance(product @ vector, (product @ vector[:, None])[:, 0]) < EXACT, name
         assert product.products == len(tokens) + 3
+        backwards = np.arange(len(tokens))[::-1]  # whole numbers, and a view
+        assert distance(product @ backwards, kernel @ backwards) < EXACT, name
         for count in (0, 2, 3, 5):  # few vectors are multiplied one after another
             vectors = np.random.default_rng(count).normal(size=(len(tokens), count))
             assert (product @ vectors).shape == vectors.shape
