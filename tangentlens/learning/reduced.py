@@ -176,7 +176,7 @@ class ReducedFlow:
             age += 1 if excess < 0.1 else KEPT
             step = taken * 0.9 * max(excess, 1e-12) ** -0.25
             if t == begun:
-                met.first = min(1.0, step / (end - begun))
+                met.first = step / (end - begun)
             step = min(step, 4.0 * taken)
             t, z = (end if last else t + taken), new
             if t < end:

@@ -643,6 +643,23 @@ def test_a_path_begins_with_the_step_that_was_best_on_the_one_before(loss, class
     assert distance(after, before) < 1e-4
 
 
+def test_a_segment_begins_with_the_step_that_was_best_in_the_one_before(monkeypatch):
+    tokens, labels = random_texts(SIZE)
+    flow = galerkin.GalerkinFlow(KernelProduct(tl.MLP().features(tokens)), encode(labels, None, texts=SIZE), 0.03)
+    lengths, step = [], ReducedFlow._step
+
+    def noted(self, z, h, *given):
+        lengths.append(h)
+        return step(self, z, h, *given)
+
+    monkeypatch.setattr(ReducedFlow, "_step", noted)
+    flow.advance(np.array([1.0, 3.0]) / flow.fastest)
+    share, _ = flow.first, lengths.clear()
+    flow.advance(np.array([5.0, 9.0]) / flow.fastest)
+    assert share != reduced.FIRST
+    assert lengths[0] == pytest.approx(min(share, 1.0) * 6.0 / flow.fastest)
+
+
 @pytest.mark.parametrize("tolerance", [np.float64(0.1), np.float32(6e-3)])
 def test_confident_texts_go_on_to_learn_at_coarse_tolerances(tolerance):
     """Slopes in 32 bits stay above zero however sure outputs are, of both classes alike."""
