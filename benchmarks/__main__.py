@@ -20,7 +20,7 @@ from reproduce.sheet import Sheet, save
 WIDTH = 158  # columns of the printed tables, if the terminal has fewer
 MINUTES = ("attribution", "command_line", "in_process", "integrator", "first_order", "vectorizer", "regression",
            "bandwidth", "twin")
-HEAVY = ("device", "neural_tangents", "out_of_core", "scale", "shortcuts")  # device needs a GPU
+HEAVY = ("device", "neural_tangents", "out_of_core", "scale", "shortcuts", "workers")  # device needs a GPU
 OLDER = ("attribution", "in_process", "integrator", "first_order")  # sheets(data, repeats, say)
 
 
@@ -45,7 +45,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--sizes", type=lambda value: tuple(map(int, value.split(","))), default=(),
                         help="numbers of texts, separated by commas; by default each benchmark's own")
     parser.add_argument("--architectures", type=lambda value: tuple(value.split(",")), default=(),
-                        help="for scale: names as on the command line of tangentlens, separated by commas")
+                        help="for scale, out_of_core and workers: names, separated by commas")
     parser.add_argument("--environment", type=Path, default=own.environment,
                         help="virtual environment of neural-tangents; made if it is not there")
     parser.add_argument("--work", type=Path, default=own.work, help="folder for large files")

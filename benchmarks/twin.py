@@ -30,7 +30,7 @@ SETTINGS = tuple(Setting(batch, momentum, part) for batch in (None, 1024, 256, 6
                  for part in (0.9, 0.45, 0.2))
 SAME = 0.1  # relative L2 distance of outputs to the reference that a faster setting may have
 ALIKE = 0.9  # least correlation of outputs, predicted and trained
-PROBED = 5  # steps by which a setting's seconds are foretold
+PROBED = 10  # steps by which a setting's seconds are foretold
 TOLERANCES = 1e-3, 0.03, SAME  # of the prediction: what it is by default, a middle one, what the network is allowed
 EXACT = 1e-7  # tolerance of the prediction that the error of others is taken against
 SHOWN = {
@@ -97,11 +97,11 @@ class Case:
         return setting.steps(self.end, self.critical)
 
     def foretold(self, setting: Setting) -> float:
-        """Seconds that training will take, from a few steps."""
-        network = self.drawn()
-        network.train(self.tokens, self.y, setting, 1e-3, 1)
-        rate = setting.rate(self.critical)
-        return seconds(lambda: network.train(self.tokens, self.y, setting, rate, PROBED)) / PROBED * self.steps(setting)
+        """Seconds that training will take, from a few steps, and from one alone for what is there once."""
+        network, rate = self.drawn(), setting.rate(self.critical)
+        _, once, more = (seconds(lambda steps=steps: network.train(self.tokens, self.y, setting, rate, steps))
+                         for steps in (1, 1, 1 + PROBED))
+        return once + max(more - once, 0.0) / PROBED * (self.steps(setting) - 1)
 
 
 def distance(found: Array, wanted: Array) -> float:
