@@ -95,9 +95,7 @@ class GrowingBasis:
 
     def norm(self, vector: Array) -> float:
         """The norm of a vector of the space of the basis, (n c,), in its inner product."""
-        n, c = self.shape
-        image = (self.product @ vector.reshape(n, c))[:n].ravel()
-        return float(np.sqrt(max(0.0, float(vector @ image))))
+        return self.product.norm(vector.reshape(self.shape))
 
     def grow(self, vectors: Array) -> int:
         """Adds dual vectors (n c, p), as far as they are new; returns how many were added.

@@ -8,6 +8,7 @@ the integrals are taken, made exact within the basis, less duals that make what 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -21,6 +22,7 @@ Array = NDArray[np.float64]
 HARMLESS = 0.1  # share of the tolerance by which duals may differ from those of the basis, in the norm of Θ, …
 HELD = 2**22  # dual coefficients that are changed at a time
 EXCESS = 3.0  # … or times that, where conjugate gradients are not through, or what the basis sees is taken away
+ROUNDED = 1e-15  # share of the largest norm in Θ that duals of their size could have which is rounding
 STEPS = 50  # of conjugate gradients, at most, or as many as the basis has vectors
 
 
@@ -73,32 +75,44 @@ def _unseen(basis: GrowingBasis, duals: Array, allowed: float, cleared: Callable
             ) -> tuple[Array, float]:
     """What of duals (n c, 1), of which the basis sees nothing, has about the norm `allowed` in Θ at most, and its norm:
     themselves, or what conjugate gradients leave of them on the way to an x with Θ x = Θ a.
-
-    The gradients are those of features weighted by how rare they are, which takes far fewer steps. That leaves too much
-    of the frequent ones, which are those that the basis sees: `cleared` takes that away, by the least change.
     """
-    (n, c), size = basis.shape, basis.norm(duals.ravel())
+    size = basis.norm(duals.ravel())
+    allowed = max(allowed, ROUNDED * math.sqrt(basis.largest) * float(np.linalg.norm(duals)))
     if size <= allowed:
         return duals, size
+    left = cleared(_descended(basis, duals, size, allowed))
+    size = basis.norm(left.ravel())
+    share = min(1.0, EXCESS * allowed / max(size, TINY))
+    return left * share, size * share
+
+
+def _descended(basis: GrowingBasis, left: Array, size: float, allowed: float) -> Array:
+    """What conjugate gradients leave of duals of this norm in Θ, until the basis sees all but about `allowed` of it.
+
+    The gradients are those of features weighted by how rare they are, which takes far fewer steps. That leaves too much
+    of the frequent ones, which are those that the basis sees: it is to be taken away, by the least change.
+    """
+    n, c = basis.shape
 
     def seen(vector: Array) -> tuple[Array, Array]:
         plain, weighted = basis.product.tilted(vector.reshape(n, c))
         return plain[:n].reshape(-1, 1), weighted[:n].reshape(-1, 1)
 
-    left, (gap, slope) = duals, seen(duals)
-    step, squared = slope, float(np.sum(slope**2))
+    gap, slope = seen(left)
+    whole, step, squared = size**2, slope, float(np.sum(slope**2))
     for _ in range(max(STEPS, len(basis))):
-        if float(np.sum(left * gap) - np.sum(across(basis.fitted, left)**2)) <= allowed**2:
+        if whole - float(np.sum(across(basis.vectors, gap)**2)) <= allowed**2:
             break
-        (image, weighted), before = seen(step), squared
-        length = squared / max(float(np.sum(step * weighted)), TINY)
+        image, weighted = seen(step)
+        bent, before = float(np.sum(step * weighted)), squared
+        if bent <= TINY:  # what is left of the slope is rounding
+            break
+        length = squared / bent
+        whole -= length * float(np.sum(step * (2 * gap - length * image)))
         left, gap, slope = left - length * step, gap - length * image, slope - length * weighted
         squared = float(np.sum(slope**2))
-        step = slope + step * (squared / max(before, TINY))
-    left = cleared(left)
-    size = basis.norm(left.ravel())
-    share = min(1.0, EXCESS * allowed / max(size, TINY))
-    return left * share, size * share
+        step = slope + step * (squared / before)
+    return left
 
 
 def _from_features(basis: GrowingBasis, path: list[Array], integrals: list[Array], allowed: float) -> float:

@@ -11,6 +11,7 @@ from tangentlens.learning.basis import KEPT, ROUNDING, SPANNED, GrowingBasis, ac
 from tangentlens.learning.product import TINY, KernelProduct
 
 Array = NDArray[np.float64]
+ROUNDED = 1e7  # by how much more outputs of 32 bits round than those of 64
 
 
 class FeatureBasis(GrowingBasis):
@@ -88,6 +89,7 @@ class FeatureBasis(GrowingBasis):
     def grow(self, vectors: Array) -> int:
         """Adds Zᵀ a for dual vectors (n c, p), as far as it is new; returns how many vectors were added."""
         residual, _, noise = self.left_out(vectors)
+        noise *= ROUNDED if self.outputs.dtype == np.float32 else 1.0
         return self.add(residual[:, norms(residual) > noise])
 
     def add(self, residual: Array) -> int:

@@ -7,6 +7,7 @@ within a segment the basis grows by what the projected flow leaves out until tha
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from tangentlens.data.threads import parallel
 from tangentlens.learning.basis import TOGETHER, GrowingBasis, across, runs_of, times
-from tangentlens.learning.feature_basis import FeatureBasis
+from tangentlens.learning.feature_basis import ROUNDED, FeatureBasis
 from tangentlens.learning.integrals import integrals
 from tangentlens.learning.losses import Targets
 from tangentlens.learning.product import TINY, KernelProduct
@@ -33,13 +34,13 @@ LEAST = 0.05  # … of which it counts as not spent at least this share
 ROUGH = 0.1  # what a segment may leave out, relative, when it is asked whether the search ends in it
 STEPPING = 0.7  # one in this of the tolerance is what a step in time is given; what it errs by is a fifteenth of that
 UNRESOLVED = 0.1  # share of the tolerance below which the time steps decide
-FEW = 8  # moments of a segment at which what is left out is looked at, at most
+FEW = 8  # moments of a segment at which what is left out is looked at, at most, where the tolerance is not fine
+FINE = 1e-4, 2  # tolerance from which on moments are denser, by once more for so many orders of magnitude
 RESTING = 10  # at rest, a vector is added for so many that there are
 RATIOS = 0.25, 0.9  # by which changes are taken to shrink there from round to round …
 SURE = 0.7  # … and the share of the tolerance that what remains must fall to
 SPARED = 1e-6  # what is left out is zero where it is less than this share of the tolerance, of the slopes …
 ROUNDING = 1e-13  # … or less than this
-ROUNDED = 1e7  # by how much more 32 bits round than 64
 NARROW = 5e-3  # tolerance from which on the projected flow is worked out in 32 bits …
 LARGE = 2**20  # … if it has so many outputs
 MOST = 600  # basis vectors
@@ -164,6 +165,12 @@ class GalerkinFlow:
         self.z, self.t, self.error = end, float("inf"), max(self.error, UNRESOLVED * self.tolerance)
         self.passed.append(end)
 
+    @cached_property
+    def density(self) -> int:
+        """How many times as many moments as usual a segment must have: what is left out between them is not seen."""
+        least, orders = FINE
+        return 1 + max(0, math.ceil(math.log10(least / self.tolerance) / orders))
+
     @property
     def _growth(self) -> int:
         return int(np.clip(max(self.targets.y.shape[1], len(self.basis) // SHARE), *GROWTH))
@@ -216,8 +223,8 @@ class GalerkinFlow:
         """Adds the main directions of the residual −g/n − V ż (eq. 59) along the path. None if there are none, or no
         room for them; `coming` is then what they would change at its end, at most.
         """
-        if len(path) > FEW:
-            chosen = np.unique(np.linspace(0, len(path) - 1, FEW).astype(int))
+        if len(path) > FEW * self.density:
+            chosen = np.unique(np.linspace(0, len(path) - 1, FEW * self.density).astype(int))
             path, moments = [path[place] for place in chosen], moments[[0, *(chosen + 1)]]
         weight, growth, self.coming = np.sqrt(np.diff(moments)), self._growth, 0.0
         residual, largest, noise = self.basis.left_out(self._slopes(path, weight))

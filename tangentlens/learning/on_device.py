@@ -48,12 +48,19 @@ class DeviceProduct(KernelProduct):
                                            check_invariants=False)
         return made.to(self.device)
 
+    def norm(self, duals: Array) -> float:
+        """√(aᵀ Θ a) of a, (n, c), as the norm of Zᵀ a."""
+        shared = float((self.by_columns @ self._moved(self._padded(duals))).square().sum())
+        return float(np.sqrt(shared + np.sum(self.own[:len(duals), None] * duals**2)))
+
     def _shared(self, vectors: Array) -> Array:
+        f: Array = (self.by_rows @ (self.by_columns @ self._moved(vectors))).cpu().numpy()
+        return f.reshape(vectors.shape)
+
+    def _moved(self, vectors: Array) -> Any:
         import torch
 
-        there = torch.from_numpy(np.ascontiguousarray(vectors, np.float64).reshape(self.rows, -1)).to(self.device)
-        f: Array = (self.by_rows @ (self.by_columns @ there)).cpu().numpy()
-        return f.reshape(vectors.shape)
+        return torch.from_numpy(np.ascontiguousarray(vectors, np.float64).reshape(self.rows, -1)).to(self.device)
 
 
 def found_device(name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -102,6 +103,17 @@ class KernelProduct:
         found = summed(lambda lane: _tilted(*lane, padded), zip(self._both_ways, self._tilts, strict=True))
         found += np.stack([self.own, self.own ** (1 - TILT)])[:, :, None] * padded
         return found[0], found[1]
+
+    def norm(self, duals: Array) -> float:
+        """√(aᵀ Θ a) of a, (n, c), as the norm of Zᵀ a, which keeps the digits that the former loses where Θ sees little
+        of a.
+        """
+        padded, shared = self._padded(duals), 0.0
+        if self.runs:
+            shared = float(np.sum(self.gathered(duals)**2))
+        elif self.lanes:
+            shared = summed(lambda lane: float(np.sum(multiplied(lane[0], padded)**2)), self._both_ways)
+        return math.sqrt(shared + float(np.sum(self.own[:len(duals), None] * duals**2)))
 
     @cached_property
     def _tilts(self) -> list[Array]:

@@ -18,7 +18,7 @@ from tangentlens.learning.reduced import ReducedFlow
 Array = NDArray[np.float64]
 SEGMENT = 3.0  # the flow advances by factors of this in time …
 EASY = 1e-3, 3  # … or by powers of it, one more after a segment that left out less than this share of the tolerance
-PER_SEGMENT = 4  # records in a segment, or in each power
+PER_SEGMENT = 4  # records in a segment, or in each power, where the tolerance is not fine
 PATIENCE = 1.003  # the search for the best time ends once validation loss is this far above its minimum …
 LONGEST = 1e9  # … or after this many natural units of time
 FINE = 64  # straight lines of the path around its end …
@@ -156,11 +156,12 @@ def _between(line: Array, place: float) -> Array:
 def segments(solver: GalerkinFlow, end: float, record: Array | None) -> Iterable[Array]:
     """Runs of ascending times to stop at: PER_SEGMENT moments for a factor SEGMENT in time, and those to record.
 
-    The solver looks at what it leaves out at the stops only, so it gets its own whatever is recorded.
+    The solver looks at what it leaves out at the stops only, so it gets its own whatever is recorded. Where the
+    tolerance is fine they are denser, and begin earlier.
     """
-    low, high, powers = 0.0, min(1 / solver.fastest, end), 1
+    low, high, powers = 0.0, min(1 / solver.fastest, end), solver.density
     while low < end:
-        start, count = low or high / SEGMENT, PER_SEGMENT * powers
+        start, count = low or high / SEGMENT**powers, PER_SEGMENT * solver.density * powers
         stops = np.minimum(start * (high / start) ** (np.arange(1, count + 1) / count), high)
         stops[-1] = high
         if record is not None:

@@ -82,6 +82,29 @@ def test_equal_texts_of_different_labels_among_real_ones(tolerance, time):
         assert relative(found, expected) < 0.1 * tolerance
 
 
+@pytest.mark.parametrize("tolerance", [0.1, 1e-3, 1e-5, 1e-7])
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("place", ["here", "in parts", "on a device"])
+@pytest.mark.filterwarnings("ignore:label scores are known", "ignore:Sparse CSR tensor")
+def test_duals_that_have_grown_until_scores_drown_in_their_rounding(stored, place, seed, tolerance):
+    """What cannot be told from nothing is left alone, and said to be the error."""
+    tokens, _ = few_tokens(5, 2, seed)
+    texts = tl.Texts([" ".join("ab"[token] for token in ids) for ids in np.split(tokens.ids, tokens.offsets[1:-1])],
+                     np.array([2, 1, 0, 1, 1]))
+    features, how = tl.MLP().features(tl.tokenize(texts)), {}
+    kernel = features.kernel()
+    if place == "in parts":
+        features = tl.partition(texts, tl.MLP(), part=2)
+    elif place == "on a device":
+        pytest.importorskip("torch")
+        how = {"device": "cpu"}
+    found = tl.learn(features, texts.labels, "squared", time=5e10, tolerance=tolerance, **how)
+    expected = np.stack([of_the_squared_loss(kernel, y, 5e10) for y in np.eye(3)[texts.labels].T], axis=1)
+    assert relative(found.duals[-1], expected) < 1e-6
+    assert relative(kernel @ found.duals[-1], kernel @ expected) < max(tolerance, 1e-4)
+    assert tolerance > 1e-6 or tolerance < found.dynamics.error < 1e-4
+
+
 @pytest.mark.parametrize("tolerance", [0.1, 0.03, 1e-3])
 @pytest.mark.parametrize("time", [1e6, 1e7])
 def test_outputs_of_settled_duals_are_as_right_as_scores(stored, tolerance, time):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import reference
 from cases import distance, random_texts, tokens_of
+from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 
 import tangentlens as tl
@@ -339,6 +340,22 @@ def test_the_error_of_late_scores_is_below_the_tolerance(net, large, monkeypatch
         left = dynamics.duals[-1] - exact
         assert np.sum(left * (kernel @ left)) < 1e-4 * np.sum(exact * (kernel @ exact))
         assert dynamics.error <= 1e-2
+
+
+@pytest.mark.parametrize("tolerance", [1e-5, 1e-6, 1e-8, 1e-10])
+@pytest.mark.parametrize(("loss", "classes"), PROBLEMS)
+def test_fine_tolerances_are_kept(loss, classes, tolerance):
+    """Between the moments of a segment nothing is seen of what is left out. Witness: the flow of w = Zᵀ a."""
+    tokens, labels = random_texts(40, classes=classes, size=30)
+    features, targets = tl.LinearRNN().features(tokens), encode(labels, loss, texts=40)
+    values, modes = np.linalg.eigh(features.kernel())
+    z = (modes * np.sqrt(np.maximum(values, 0)))[:, values > 1e-13 * values[-1]]
+    c, end = targets.y.shape[1], 3 * 40 / values[-1] / targets.loss.steepest
+    expected = solve_ivp(lambda _, w: -(z.T @ targets.loss.slope(z @ w.reshape(-1, c), targets.y)).ravel() / 40,
+                         (0, end), np.zeros(z.shape[1] * c), method="DOP853", rtol=1e-13, atol=1e-15).y[:, -1]
+    found = tl.learn(features, labels, loss, time=end, tolerance=tolerance)
+    assert distance(z.T @ found.duals[-1], expected.reshape(-1, c)) < tolerance
+    assert found.dynamics.error <= tolerance
 
 
 @pytest.mark.parametrize("loss", ["logistic", "squared"])
