@@ -54,6 +54,8 @@ def test_the_terminal_shows_hostile_texts_and_what_if(run: Run) -> None:
     assert "⟨ESC⟩[31m[bold]evil" in ran.out
     assert "pull hardest" in ran.out
     assert "sum" in ran.out
+    assert "undecided" not in ran.out
+    assert "undecided" in run("explain", "reviews.csv", "--text", "qqq").out
 
 
 def test_what_if_is_beside_the_decision(run: Run) -> None:

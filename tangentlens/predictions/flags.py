@@ -32,6 +32,9 @@ SCHEMA = {"architecture": pl.String, "family": pl.String, "feature": pl.String, 
 WEAK = frozenset(("function word", "punctuation"))  # kinds so frequent that chance and style make some of one class
 OVERLAP = 0.7  # of the texts of an n-gram: in common with a worse one, which then stands for both
 ALONE_SHARE, ALONE_TEXTS = 0.5, 0.02  # of the texts with a feature, and of all texts: decided by it alone
+CHANCE = 0.5  # purity of what tells nothing: an n-gram with it decides only where others in the same texts outweigh it
+SURE = frozenset(("one class", "pattern", "decides alone"))  # rules whose score counts how sure the purity is
+EVEN = 0.02  # by how much the share of a class may be off one half for its purity to be what a reader counts
 FEW = 0.5  # distinct sources, as a share of those that as many texts drawn at random would have
 MOST = 100  # flags of an architecture
 BLOCK = 2**21  # entries of patterns and texts that are worked on at a time
@@ -80,25 +83,29 @@ def flags(architecture: Architecture, trajectory: Trajectory, ground: Ground, *,
 def _pattern_flags(found: Pulls, learned: Learned, ground: Ground) -> list[dict[str, Any]]:
     named = _Named.of(found, ground)
     every, inside = _counted(found, np.ones(len(ground.index), bool), ground)
-    pure = purity(*_counted(found, ground.first, ground), priors(found.toward, ground))
+    share = priors(found.toward, ground)
+    pure = purity(*_counted(found, ground.first, ground), share)
     suspect = (named.kinds != "") | (named.patterns != "")
     weak = np.zeros(len(suspect), bool)
     weak[suspect] = [WEAK.issuperset(kind.split(", ")) for kind in named.kinds[suspect].tolist()]
     one_class = suspect & (pure.low >= ground.pure) & discoveries(pure.p, suspect, ground.level)
     one_class &= ~weak | (named.patterns != "") | (found.weight >= ground.rests * every)
     alone = (found.decided >= np.maximum(LEAST, ALONE_TEXTS * len(ground.index))) & (
-        found.decided >= ALONE_SHARE * every)
+        found.decided >= ALONE_SHARE * every) & (pure.low > CHANCE)
     sources = _few(found, np.flatnonzero((found.weight >= 1) & (2 * inside > every)), ground)
     few = sources != ""
     chosen = np.flatnonzero((one_class | alone | few | named.forbidden) & (named.forbidden | ~named.allowed))
     cues, rows = cues_of(found, chosen, ground.tokens.vocabulary), []
     for j, cue, column in zip(chosen.tolist(), cues, leading(found, chosen, learned), strict=True):
-        rule, reason = _rule((bool(named.forbidden[j]), bool(one_class[j]), bool(few[j])), named.patterns[j],
-                             named.kinds[j], sources[j])
+        holds = Holds(forbidden=bool(named.forbidden[j]), one_class=bool(one_class[j]), few=bool(few[j]),
+                      most=bool(2 * inside[j] > every[j]))
+        rule, reason = _rule(holds, named.patterns[j], named.kinds[j], sources[j])
         name = ground.classes[found.toward[j]]
-        sure = max(0.0, 2 * float(pure.low[j]) - 1) if rule in ("one class", "pattern") else 1.0
-        evidence = (f"{inside[j]} of {every[j]} texts with it are {name} (purity at least {100 * pure.low[j]:.0f} %); "
-                    f"without it {found.decided[j]} decisions turn")
+        sure = max(0.0, 2 * float(pure.low[j]) - 1) if rule in SURE else 1.0
+        even = "" if abs(share[j] - 0.5) < EVEN else ", were its class as large as all others"
+        turned = f"{found.decided[j]} decisions turn" if found.decided[j] != 1 else "1 decision turns"
+        evidence = (f"{inside[j]} of {every[j]} texts with it are {name} (purity at least {100 * pure.low[j]:.0f} %"
+                    f"{even}); without it {turned}")
         family, feature, score, half = column
         rows.append({"family": family, "feature": feature, "class": name, "reason": reason,
                      "score": float(found.weight[j]) * sure, "evidence": evidence, "rule": rule, "cue": cue,
@@ -141,16 +148,26 @@ class _Named:
         return cls(_kinds(found, ground), patterns, allowed, forbidden)
 
 
-def _rule(holds: tuple[bool, bool, bool], named: str, kind: str, sources: str) -> tuple[str, str]:
-    """The rule that flags a feature, of those that hold (forbidden, one class, few sources), and its reason."""
-    forbidden, one_class, few = holds
-    if forbidden:
+@dataclass(frozen=True)
+class Holds:
+    """Which rules hold for a feature, and whether most texts with it are of one class."""
+
+    forbidden: bool
+    one_class: bool
+    few: bool
+    most: bool
+
+
+def _rule(holds: Holds, named: str, kind: str, sources: str) -> tuple[str, str]:
+    """The rule that flags a feature, of those that hold, and its reason."""
+    if holds.forbidden:
         return "forbidden", "it is on your list of forbidden features"
-    if one_class and named:
-        return "pattern", f"seldom occurs outside one class, and matches your pattern {named}"
-    if one_class:
-        return "one class", f"seldom occurs outside one class, and is of the kind: {kind}"
-    if few:
+    if holds.one_class:
+        where = "seldom occurs outside one class" if holds.most else "is much more frequent in one class than elsewhere"
+        if named:
+            return "pattern", f"{where}, and matches your pattern {named}"
+        return "one class", f"{where}, and is of the kind: {kind}"
+    if holds.few:
         return "few sources", f"what is known of it comes from {sources}"
     return "decides alone", "decides by itself, against everything else, most texts that hold it"
 

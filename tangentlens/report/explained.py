@@ -30,7 +30,7 @@ def print_explanation(found: Explanation, text: str, architecture: str, console:
     console.print(Text.assemble(("“", "dim"), visible(text), ("”", "dim")))
     place = int(np.argmax(found.decision)) if len(found.decision) > 1 else 0
     positive = len(found.decision) > 1 or found.decision[0] > 0
-    decided = found.classes[place] if positive else classes[0]
+    decided = (found.classes[place] if positive else classes[0]) if np.any(found.decision) else "undecided"
     own = found.classes[place]
     console.print(Text.assemble((f"{visible(architecture)}: {visible(decided)}", "bold"),
                                 f"   f = {signed(found.decision[place])}"

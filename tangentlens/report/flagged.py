@@ -19,6 +19,8 @@ from tangentlens.report.wording import figure
 
 RULES = ("one class", "pattern", "forbidden", "decides alone", "few sources", "position", "length")
 SHOWN = 8  # flags that the terminal shows
+UNJUDGED = ("Ordinary words of one class are not flagged unless they decide texts alone: whether they are a reason is "
+            "for you to say, with --suspects or --forbid.")
 
 
 def flags_table(rows: Sequence[dict[str, Any]]) -> pl.DataFrame:
@@ -85,7 +87,8 @@ def cues(report: Report) -> list[dict[str, Any]]:
 def sentences(report: Report) -> list[str]:
     """The worst cues, one line each, and what changed since an earlier run."""
     worst = report.flags.unique(["cue", "class"], keep="first", maintain_order=True)
-    lines = [f"{number}. {row['cue']} → {row['class']}{' (new)' if row['change'] == 'new' else ''}: {row['reason']}. "
+    lines = [] if worst.height else [UNJUDGED]
+    lines += [f"{number}. {row['cue']} → {row['class']}{' (new)' if row['change'] == 'new' else ''}: {row['reason']}. "
              f"{row['evidence']}." for number, row in enumerate(worst.head(SHOWN).to_dicts(), 1)]
     if worst.height > SHOWN:
         lines.append(f"… and {worst.height - SHOWN} more in flags.json.")

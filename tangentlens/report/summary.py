@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from math import sqrt
 from typing import Any
 
 import polars as pl
 
+from tangentlens.predictions.chances import at_least
 from tangentlens.report.content import ArchitectureAnswer, Report
-from tangentlens.report.wording import finite
+from tangentlens.report.wording import figure, finite, percent
 
+CHANCE = 0.05  # level of exact tests, of both sides together
 _OFFSET = re.compile(r"(?<!\\)((?:\\\\)*)@\w+$")  # `good@0`, `good@lag2`; an escaped `\@` belongs to the token
 
 Row = dict[str, Any]
@@ -141,6 +144,43 @@ def majority(report: Report) -> tuple[str, float | None]:
     """The most frequent class and its share: what always answering it would score."""
     row = max(report.data.classes.to_dicts(), key=lambda row: finite(row["share"]) or 0.0)
     return str(row["class"]), finite(row["share"])
+
+
+def beats(accuracy: float, texts: int, share: float) -> bool:
+    """Whether chance alone, at this share, would get as many texts right too seldom: an exact binomial tail."""
+    return bool(at_least(round(accuracy * texts), texts, share) < CHANCE / 2)
+
+
+def around(share: float, texts: int) -> float:
+    """The standard error of a share of so many texts."""
+    return sqrt(share * (1 - share) / texts) if texts else 0.0
+
+
+def no_better(report: Report) -> list[str]:
+    """The architectures whose accuracy on the held-out texts is within chance of always answering one class."""
+    share, texts = majority(report)[1], report.data.validation
+    if share is None or not texts:
+        return []
+    return [row.name for row in comparison(report) if row.accuracy is not None and row.answer.best_time
+            and not beats(row.accuracy, texts, share)]
+
+
+def baseline(report: Report) -> str | None:
+    """What an accuracy on the held-out texts is to be held against; None if there are none."""
+    (label, share), texts = majority(report), report.data.validation
+    if share is None or not texts:
+        return None
+    return (f"Always answering {label} gets {percent(share)} right; on {figure(texts)} held-out texts chance moves "
+            f"that by ± {100 * around(share, texts):.1f} points.")
+
+
+def doubt(report: Report) -> str | None:
+    """A warning that accuracies may be chance; None if all architectures do better."""
+    names = no_better(report)
+    if not names:
+        return None
+    return (f"{', '.join(names)}: within what chance may do, no better on the held-out texts than always answering "
+            f"{majority(report)[0]}: nothing shows that what is learned here carries over to new texts.")
 
 
 def rank_differences(report: Report, limit: int = 12) -> list[RankRow]:

@@ -37,6 +37,8 @@ def print_report(report: Report, console: Console) -> None:
     _print_data(report, console)
     console.print()
     console.print(_comparison(report))
+    for words in filter(None, (summary.baseline(report), summary.doubt(report))):
+        console.print(Text(visible(words)), width=min(LINE, console.width))
     for answer in report.architectures:
         console.print()
         console.print(_strongest(report, answer))

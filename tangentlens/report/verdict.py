@@ -18,7 +18,6 @@ from tangentlens.report.wording import figure, percent, points, rate
 
 CERTAIN = 2.0  # standard errors above which a difference counts
 FEW = 25  # differing texts below which an exact test decides instead
-CHANCE = 0.05  # its level, of both sides together
 TOGETHER = 1.25  # half times within this ratio are the same time
 KINDS = ("the bias", "single tokens", "pairs", "longer patterns")
 
@@ -76,15 +75,9 @@ def _learn_nothing(report: Report) -> list[Piece]:
 
 def _beside_majority(report: Report, row: Row) -> list[Piece]:
     label, share = summary.majority(report)
-    if share is None or _above(row, share):
+    if share is None or summary.beats(row["accuracy"], row["texts"], share):
         return []
     return [" That is no better than always answering ", Quoted(label, "class"), f" ({percent(share)})."]
-
-
-def _above(row: Row, share: float) -> bool:
-    """Whether chance alone, at this share, would get as many texts right too seldom: an exact binomial tail."""
-    hits = round(row["accuracy"] * row["texts"])
-    return bool(at_least(hits, row["texts"], share) < CHANCE / 2)
 
 
 def ngrams(report: Report) -> Sentence:
@@ -205,7 +198,7 @@ def certain(only: int, lost: int) -> bool:
     if only <= lost:
         return False
     if only + lost < FEW:
-        return bool(at_least(only, only + lost, 0.5) < CHANCE / 2)
+        return bool(at_least(only, only + lost, 0.5) < summary.CHANCE / 2)
     return only - lost > CERTAIN * sqrt(only + lost)
 
 

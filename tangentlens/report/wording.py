@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 _CONTROLS = {0: "NUL", 9: "TAB", 10: "LF", 13: "CR", 27: "ESC", 127: "DEL"}
+LONGEST = 2_000  # characters of a text that are shown; what is longer is no word that anybody reads
 _JOINERS = "\u200c\u200d"  # part of emoji and of Persian or Indic words: shown only where they stand beside plain ASCII
 
 
@@ -13,12 +14,16 @@ def visible(text: object) -> str:
     """The text with every control, bidirectional-override or other invisible character written out.
 
     A few controls become their short names, everything else its code point, so that nothing can move the
-    cursor, reorder a line or hide in a table.
+    cursor, reorder a line or hide in a table. Of more than LONGEST characters only so many are shown.
 
     >>> visible("a\\n\\x1b[31mb\\u202e")
     'a⟨LF⟩⟨ESC⟩[31mb⟨U+202E⟩'
+    >>> visible("a" * 9_000)[LONGEST - 1:]
+    'a… (9,000 characters)'
     """
     characters = str(text)
+    if len(characters) > LONGEST:
+        characters = f"{characters[:LONGEST]}… ({len(characters):,} characters)"
     if characters.isprintable():
         return characters
     return "".join(_shown(c, characters[max(0, i - 1) : i]) for i, c in enumerate(characters))

@@ -16,7 +16,7 @@ from tangentlens.data.suspects import Lists, kinds_of
 from tangentlens.errors import DataError, OptionError
 from tangentlens.kernels import Architecture
 from tangentlens.predictions import shortcuts
-from tangentlens.predictions.flags import flags
+from tangentlens.predictions.flags import _pattern_flags, cues_of, flags
 from tangentlens.predictions.ground import Ground, purity
 from tangentlens.predictions.shortcuts import Learned, by_class, margin, pulls
 from tangentlens.report.flagged import RULES, against, failing, flags_table
@@ -152,7 +152,35 @@ def test_order_and_names_do_not_matter() -> None:
 
 def test_nothing_is_flagged_where_labels_are_noise() -> None:
     texts = texts_with("nothing")
-    assert found(tl.CNN(), texts).filter(pl.col("rule") != "decides alone").height == 0
+    assert found(tl.CNN(), texts).height == 0
+
+
+def test_an_ngram_that_only_others_in_the_same_texts_outweigh_is_no_shortcut() -> None:
+    """Two opposite scores in the same texts: each alone seems to decide all of them, though labels are even there."""
+    texts = texts_with("mark")
+    tokens = tl.tokenize(texts)
+    learned = Learned.at(tl.learn(tl.MLP().features(tokens), texts.labels, time=300.0))
+    one, ground = pulls(learned)[0], Ground.of(tokens, texts.labels)
+    one.decided[:] = np.diff(one.present.indptr)
+    cues = cues_of(one, np.arange(len(one.tokens)), tokens.vocabulary)
+    flagged = [row["cue"] for row in _pattern_flags(one, learned, ground)]
+    inside = np.array([texts.labels[one.present[:, [j]].indices] == "b" for j in range(len(cues))], dtype=object)
+    even = [cue for cue, of_b in zip(cues, inside, strict=True) if 0.45 < np.mean(of_b) < 0.55]
+    assert "§" in flagged
+    assert even
+    assert not set(even) & set(flagged)
+
+
+def test_among_many_classes_a_feature_may_be_of_one_and_mostly_elsewhere() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(2400) % 12
+    rows = [" ".join([*rng.choice(WORDS, 6), *(["§"] if rng.random() < (0.5 if label == 0 else 0.08) else [])])
+            for label in labels]
+    flag = found(tl.MLP(), tl.Texts(tuple(rows), labels)).filter(pl.col("cue") == "§").to_dicts()[0]
+    assert flag["class"] == "0"
+    assert 2 * flag["in_class"] < flag["texts"]
+    assert "much more frequent in one class than elsewhere" in flag["reason"]
+    assert "were its class as large as all others" in flag["evidence"]
 
 
 def test_length_acts_through_the_bias_of_a_sum() -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 
+import numpy as np
 import pytest
 from hostile import make_report
 from rich.console import Console
 
+import tangentlens as tl
 from tangentlens.report.content import Report
+from tangentlens.report.page import render
 from tangentlens.report.terminal import print_report
 
 
@@ -34,6 +37,18 @@ def test_markup_is_shown_not_read() -> None:
     assert "\x1b]8" not in coloured
     assert "\x1b[31m" not in coloured
     assert "\x1b[5" not in coloured
+
+
+def test_accuracies_are_held_against_one_answer_for_all() -> None:
+    """Random labels: said to be chance, in the terminal and on the page; learnable ones: not."""
+    words = [" ".join(pair) for pair in zip(["red", "blue", "tall"] * 100, ["old", "new"] * 150, strict=True)]
+    for labels, chance in ((np.random.default_rng(1).integers(0, 2, 300), True), (np.arange(300) % 2, False)):
+        audit = tl.audit(tl.Texts(tuple(words), labels), [tl.MLP()])
+        report = audit.content
+        text = printed(report, width=300)
+        assert "held-out texts chance moves that by ±" in text
+        assert ("no better on the held-out texts than always answering" in text) == chance
+        assert ("no better on the held-out texts than always answering" in render(report)) == chance
 
 
 def test_eighty_columns_hold_every_number() -> None:
