@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import Any
 
+import tangentlens.starting  # noqa: F401  before all others, which take long to load
 from tangentlens.audit import audit
 from tangentlens.comparing import compare
 from tangentlens.data import (

@@ -18,6 +18,7 @@ from rich.console import Console
 from tangentlens.data.reading import UNLABELLED
 from tangentlens.errors import OutputError, TangentLensError
 from tangentlens.report.wording import visible
+from tangentlens.starting import LINE, interrupted
 
 _SPELLING = re.compile(  # in messages for Python users
     r"""\b(on_bad_row|encoding|loss|quote|documents|window|vocabulary_size)=(["']?)([\w-]+)\2""")
@@ -34,15 +35,16 @@ def run(command: click.Command, arguments: list[str] | None) -> None:
         with ended_by_signals():
             command.main(arguments, prog_name="tangentlens", standalone_mode=False)
     except TangentLensError as error:
-        sys.exit(_fail(_SPELLING.sub(_as_option, str(error).replace(UNLABELLED, "")) + _notes(error)))
+        message = str(error).replace(UNLABELLED, "").replace("(memory=,", "(--memory,").replace(
+            "(encoding=)", "(--encoding)")
+        sys.exit(_fail(_SPELLING.sub(_as_option, message) + _notes(error)))
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         help_line = f"; see {context.command_path} --help" if context is not None else ""
         sys.exit(_fail(error.format_message().rstrip(".") + help_line))
     except (KeyboardInterrupt, click.Abort, Ended) as stop:
         start = "\n" if sys.stderr.isatty() else ""  # after the ^C that a terminal shows
-        line = f"tangentlens: interrupted; no half-written result is left{_notes(stop)}"
-        print(start + visible(line), file=sys.stderr)
+        print(start + visible(LINE + _notes(stop)), file=sys.stderr)
         sys.exit(128 + (stop.args[0] if isinstance(stop, Ended) else signal.SIGINT))
     except MemoryError:
         sys.exit(_fail("not enough memory; try --sample N, --min-count 2 or fewer architectures"))
@@ -98,7 +100,8 @@ def ended_by_signals() -> Iterator[None]:
     if threading.current_thread() is threading.main_thread():
         for name in ("SIGINT", "SIGTERM", "SIGHUP"):
             number = getattr(signal, name, None)  # Windows has no SIGHUP
-            if number is not None and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            if number is not None and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler,
+                                                                   interrupted):
                 before[number] = signal.signal(number, stop)
     try:
         yield

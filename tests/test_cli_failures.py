@@ -161,6 +161,57 @@ def test_a_signal_from_outside(tmp_path: Path, delay: float, signal_number: sign
     assert untouched(folder)
 
 
+@pytest.mark.parametrize("start", ["tangentlens", "-m"])
+def test_ctrl_c_while_the_program_is_being_loaded(tmp_path: Path, start: str) -> None:
+    """The first package that is loaded, here one of the test, sends the signal."""
+    (tmp_path / "numpy.py").write_text("import os, signal, time; os.kill(os.getpid(), signal.SIGINT); time.sleep(9)")
+    (tmp_path / "tangentlens").write_text("from tangentlens.cli import main; main()")
+    home = str(Path(tl.__file__).parents[1])
+    command = ["-m", "tangentlens.cli"] if start == "-m" else [str(tmp_path / start)]
+    ran = subprocess.run([sys.executable, *command, "--version"], check=False, capture_output=True, text=True,
+                         env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{home}"},
+                         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    assert (ran.returncode, ran.stdout) == (130, "")
+    assert ran.stderr == "tangentlens: interrupted; no half-written result is left\n"
+
+
+def test_the_library_leaves_ctrl_c_alone() -> None:
+    script = "import signal, tangentlens; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+    ran = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True,
+                         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    assert ran.stdout == "True\n"
+
+
+@pytest.mark.parametrize("call", range(1, 8))
+def test_files_of_another_command_are_moved_back_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int
+                                                     ) -> None:
+    before = {"run.json": '{"versions": {"tangentlens": "0.1.0"}}', "compared.parquet": "old", "state.npz": "old"}
+    for name, content in before.items():
+        (tmp_path / name).write_text(content)
+    original, calls = os.replace, []
+
+    def interrupted(*arguments: Any) -> None:
+        calls.append(1)
+        if len(calls) == call:
+            raise KeyboardInterrupt
+        original(*arguments)
+
+    def write() -> None:
+        with tangentlens.report.files.staged(tmp_path) as stage:
+            for name in ("run.json", "state.npz", "flags.json"):
+                (stage / name).write_text("new")
+            monkeypatch.setattr(tangentlens.report.files.os, "replace", interrupted)
+
+    if call < 7:  # one left over, two replaced, one new
+        with pytest.raises(KeyboardInterrupt):
+            write()
+        assert {path.name: path.read_text() for path in tmp_path.iterdir()} == before
+    else:
+        write()
+        assert {path.name: path.read_text() for path in tmp_path.iterdir()} == dict.fromkeys(
+            ("run.json", "state.npz", "flags.json"), "new")
+
+
 def piped(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     program = f"{sys.executable} -m tangentlens.cli {' '.join(ARGUMENTS)} -o {folder / 'out'}"
     shell = ["bash", "-c", f"set -o pipefail; {program} {command}"]

@@ -15,11 +15,14 @@ import polars as pl
 from tangentlens.errors import OutputError
 from tangentlens.report.wording import visible
 
+OURS = frozenset(("audit.html", "compared.parquet", "flags.json", "language.html", "pairs.parquet", "run.json",
+                  "scores.parquet", "state.npz", "verified-errors.parquet", "verified.parquet"))
+
 
 @contextlib.contextmanager
 def staged(folder: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary folder inside `folder`; on success its files move up into `folder`, on any failure nothing is left
-    behind and files of the same names that were there before are as they were.
+    """A temporary folder inside `folder`; on success its files move up into `folder`, in place of those of an earlier
+    run; on any failure nothing is left behind and the files that were there before are as they were.
 
     Raises OutputError, before any work is done, if the folder cannot be made or written to.
 
@@ -61,7 +64,9 @@ def explained(target: Path) -> Iterator[None]:
 
 
 def _move_up(stage: Path) -> None:
-    """Moves all files of `stage` into the folder around it; if that fails or is interrupted, moves all of them back."""
+    """Moves all files of `stage` into the folder around it, and those of an earlier run there that would stay beside
+    them out of it; if that fails or is interrupted, moves all of them back.
+    """
     files = sorted(stage.iterdir())
     earlier = stage / "earlier"
     earlier.mkdir()
@@ -69,15 +74,29 @@ def _move_up(stage: Path) -> None:
     for _, place, _ in places:
         if place.is_dir() and not place.is_symlink():
             raise IsADirectoryError(errno.EISDIR, f"there is a folder named {visible(place.name)} in it")
+    left = [(place, earlier / place.name) for place in _left_over(stage)]
     try:
+        for place, old in left:
+            os.replace(place, old)
         for file, place, old in places:
             if os.path.lexists(place):
                 os.replace(place, old)
             os.replace(file, place)
     except BaseException:
-        for file, place, old in places:
-            if os.path.lexists(old):
-                os.replace(old, place)
-            elif not os.path.lexists(file):
+        for file, place, _ in places:
+            if not os.path.lexists(file):
                 place.unlink(missing_ok=True)
+        for old in sorted(earlier.iterdir()):
+            os.replace(old, stage.parent / old.name)
         raise
+
+
+def _left_over(stage: Path) -> list[Path]:
+    """Files of an earlier run, of this command or another, that the new ones in `stage` do not replace."""
+    folder = stage.parent
+    try:
+        ours = b'"tangentlens": ' in (folder / "run.json").read_bytes()  # among the versions
+    except OSError:
+        return []
+    places = [folder / name for name in sorted(OURS) if not (stage / name).exists()]
+    return [place for place in places if ours and place.is_file() and not place.is_symlink()]
