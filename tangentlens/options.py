@@ -11,6 +11,8 @@ from tangentlens.data.corpus import DOCUMENTS
 from tangentlens.kernels import ARCHITECTURES, describe
 
 Command = Callable[..., None]
+_BAD_ROW = ("What to do with a row that has no usable text or label; a file with an open quote or a NUL byte is always "
+            "refused.")
 
 
 def reading_options(command: Command) -> Command:
@@ -22,7 +24,7 @@ def reading_options(command: Command) -> Command:
         click.option("--text-b", metavar="COLUMN",
                      help="Column of second texts, joined to the first by a separator token."),
         click.option("--on-bad-row", type=click.Choice(["error", "skip"]), default="error", show_default=True,
-                     help="What to do with a row that has no usable text or label."),
+                     help=_BAD_ROW),
         click.option("--encoding", metavar="NAME",
                      help="Encoding of FILE.  [default: UTF-8, or as its first bytes say]"),
         click.option("--source", "source_column", metavar="COLUMN",
@@ -46,7 +48,7 @@ def _options(command: Command, defaults: str, output: str) -> Command:
         click.option("--architecture", "-a", "architectures", multiple=True, metavar="NAME[:KEY=VALUE,…]",
                      help=f"An architecture; repeatable. Names: {', '.join(ARCHITECTURES)}. [default: {defaults}]"),
         click.option("--output", "-o", default=output, show_default=True, metavar="DIR",
-                     help="Folder for audit.html, scores.parquet, state.npz and run.json."),
+                     help="Folder for audit.html, flags.json, scores.parquet, state.npz and run.json."),
         click.option("--tokenizer", default="words", show_default=True, metavar="words|whitespace|characters|FILE",
                      help="How texts are cut (also: scikit-learn); FILE is any tokenizer.json."),
         click.option("--lowercase", is_flag=True, help="Lower-case every text first."),
@@ -89,7 +91,7 @@ def explaining_options(command: Command) -> Command:
         click.option("--text-column", default="text", show_default=True, metavar="COLUMN", help="Column of the texts."),
         click.option("--label", default="label", show_default=True, metavar="COLUMN", help="Column of the labels."),
         click.option("--on-bad-row", type=click.Choice(["error", "skip"]), default="error", show_default=True,
-                     help="What to do with a row that has no usable text or label."),
+                     help=_BAD_ROW),
         click.option("--encoding", metavar="NAME", help="Encoding of FILE."),
         click.option("--tokenizer", default="words", show_default=True, metavar="words|whitespace|characters|FILE",
                      help="How texts are cut."),

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tangentlens.data.files import read_plain
-from tangentlens.data.messages import plain, shown
+from tangentlens.data.messages import counted, plain, shown
 from tangentlens.data.storage import Arrays
 from tangentlens.data.texts import Texts
 from tangentlens.data.tokenizing import tokenize
@@ -49,8 +49,9 @@ class Corpus:
             raise DataError(f"every document of {self.source} has at most one token, so no token follows another; "
                             'give longer documents (documents="file" takes a file as one)')
         if len(self.vocabulary) < 2:
-            raise DataError(f"the vocabulary of {self.source} has {len(self.vocabulary)} token type(s); predicting the "
-                            "next token needs at least two: check how documents are cut and how rare a type may be")
+            raise DataError(f"the vocabulary of {self.source} has {counted(len(self.vocabulary), 'token type')}; "
+                            "predicting the next token needs at least two: check how documents are cut and how rare a "
+                            "type may be")
 
     def __len__(self) -> int:
         return len(self.tokens)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import difflib
+import errno
 import gzip
 import os
+import stat
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from tangentlens.data.messages import plain
@@ -31,12 +35,12 @@ def read_table(path: str | os.PathLike[str], *, quote: str | None, encoding: str
     """
     path = Path(path)
     name = plain(path)
-    data = _contents(path, name)
+    _check(path, name)
     kind = _EXTENSIONS.get(Path(path.name.lower().removesuffix(".gz")).suffix)
     if kind is None:
         raise DataError(f"{name}: files of this kind cannot be read; known are {', '.join(_EXTENSIONS)}, "
                         "and .gz after any of them")
-    data = _unpacked(data, name)
+    data = _unpacked(_contents(path, name), name)
     if not data.strip():
         raise DataError(f"{name} is empty; it needs a line of column names and one row for each text")
     if kind == "parquet":
@@ -69,11 +73,29 @@ def check_file(path: Path) -> None:
 
 
 def _contents(path: Path, name: str, most: int = -1) -> bytes:
+    _check(path, name)
+    with _explained(path, name), path.open("rb") as file:
+        return file.read(most)
+
+
+def _check(path: Path, name: str) -> None:
+    """Raises DataError unless there is something that can be read to its end: a file or a pipe."""
+    with _explained(path, name):
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(mode) and not stat.S_ISFIFO(mode):
+        kind = "socket" if stat.S_ISSOCK(mode) else "device"
+        raise DataError(f"{name} is a {kind}, not a file; name a file")
+
+
+@contextlib.contextmanager
+def _explained(path: Path, name: str) -> Iterator[None]:
+    """What the system says of a path as a DataError with a remedy."""
     try:
-        with path.open("rb") as file:
-            return file.read(most)
+        yield
     except FileNotFoundError as error:
-        raise DataError(f"{name}: there is no such file; {_similar(path)}") from error
+        raise DataError(f"{name}{_missing(path)}") from error
     except IsADirectoryError as error:
         raise DataError(f"{name} is a folder; name a file in it") from error
     except PermissionError as error:
@@ -81,6 +103,12 @@ def _contents(path: Path, name: str, most: int = -1) -> bytes:
     except (OSError, ValueError) as error:
         raise DataError(f"{name} cannot be read: {getattr(error, 'strerror', None) or plain(error)}; "
                         "check the path") from error
+
+
+def _missing(path: Path) -> str:
+    if path.is_symlink():
+        return f" is a link to {plain(os.readlink(path))}, which is not there; mend the link, or name the file itself"
+    return f": there is no such file; {_similar(path)}"
 
 
 def _similar(path: Path) -> str:
@@ -107,7 +135,7 @@ def _decoded(data: bytes, name: str, *, encoding: str | None, lenient: bool, wan
     except LookupError as error:
         raise OptionError(f'there is no encoding {plain(encoding)}; use one such as "utf-8" or "latin-1"') from error
     except UnicodeDecodeError as error:
-        skip = ', or pass on_bad_row="skip"' if wanted == "table as CSV" else ""
+        skip = ', or pass on_bad_row="skip"' if wanted == "table as CSV" and not wide else ""
         raise DataError(f"{name}, {_spot(data, error.start)}: not readable as {encoding}; save the file as UTF-8, or "
                         f'name its encoding (encoding="latin-1" or another){skip}') from error
     return text.removeprefix("\ufeff")

@@ -35,6 +35,15 @@ def plain(value: Any) -> str:
     return repr(text if len(text) <= 120 else "…" + text[-120:])[1:-1]
 
 
+def counted(number: int, name: str) -> str:
+    """A number of things, with the name in the plural where that is right.
+
+    >>> counted(1, "row"), counted(2000, "row")
+    ('1 row', '2,000 rows')
+    """
+    return f"{number:,} {name}{'' if number == 1 else 's'}"
+
+
 def with_surrogates(texts: Iterable[str], /) -> NDArray[np.bool_]:
     r"""Which strings hold half a surrogate pair, which no UTF-8 file and no tokeniser can hold; shape (n,).
 

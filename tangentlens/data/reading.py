@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tangentlens.data.files import read_table
-from tangentlens.data.messages import plain, shown, with_surrogates
+from tangentlens.data.messages import counted, plain, shown, with_surrogates
 from tangentlens.data.tables import Table, from_frame, from_lists
 from tangentlens.data.texts import SEPARATOR, Texts
 from tangentlens.errors import DataError, OptionError, nearest
@@ -42,7 +42,8 @@ def read_texts(source: Any, labels: Any = None, *, text: str = "text", label: st
         text, label: names of the columns. `label=None`: a corpus without labels.
         text_b: a second column of texts; each row becomes the text `a [SEP] b`.
         on_bad_row: "error", or "skip" to leave out rows with a missing or empty text or label, a wrong number of
-            fields, broken JSON or undecodable bytes. `skipped` counts them.
+            fields, broken JSON or undecodable bytes. `skipped` counts them. A NUL byte or an open quote is an error
+            always, for rows cannot be told apart any more.
         separator: the token between the texts of a pair; `tokenize` keeps it in one piece.
         quote: the quote mark in CSV and TSV files; None if quotes mean nothing there.
         encoding: the encoding of a text file, if it is not UTF-8.
@@ -86,10 +87,10 @@ def texts_of(table: Table, asked: Columns, *, source_column: str | None = None, 
     faults += [fault for column in texts for fault in _text_faults(column)]
     if values is not None:
         faults += _label_faults(values)
-    good = _good_rows(table, faults, skip=skip, rows=len(texts[0]))
+    good, left_out = _good_rows(table, faults, skip=skip, rows=len(texts[0]))
     kept = [[column[row] for row in good] for column in texts]
     joined = kept[0] if text_b is None else [f"{a} {separator} {b}" for a, b in zip(*kept, strict=True)]
-    array = None if values is None else _label_array([values[row] for row in good], table, part=part)
+    array = None if values is None else _label_array([values[row] for row in good], table, left_out, part=part)
     origin = None if source_column is None else _column(table, source_column)
     sources = None if origin is None else tuple(str(origin[row]) for row in good)
     return Texts(tuple(joined), array, table.name, len(texts[0]) - len(good), separator, sources)
@@ -161,24 +162,28 @@ def _label_faults(values: list[Any]) -> list[_Fault]:
             _Fault(with_surrogates(words), lambda row: "the label is not valid Unicode")]
 
 
-def _good_rows(table: Table, faults: list[_Fault], *, skip: bool, rows: int) -> list[int]:
+def _good_rows(table: Table, faults: list[_Fault], *, skip: bool, rows: int) -> tuple[list[int], str]:
+    """The rows that can be used, and in words how many cannot, with the first of them; "" for none."""
     if not rows:
         raise DataError(f"{table.name} has no rows; it needs one for each text")
     bad = np.logical_or.reduce([fault.rows for fault in faults])
-    if bad.any() and (not skip or bad.all()):
-        row = int(np.argmax(bad))
-        reason = next(fault.reason(row) for fault in faults if fault.rows[row])
-        remedy = 'correct it, or pass on_bad_row="skip"' if not bad.all() else "no row can be used"
-        raise DataError(f"{table.name}, {table.place(row)}: {reason}; {remedy}")
     good: list[int] = np.flatnonzero(~bad).tolist()
-    return good
+    if len(good) == rows:
+        return good, ""
+    row = int(np.argmax(bad))
+    first = f"{table.place(row)}: {next(fault.reason(row) for fault in faults if fault.rows[row])}"
+    if not skip or not good:
+        remedy = 'correct it, or pass on_bad_row="skip"' if good else "no row can be used"
+        raise DataError(f"{table.name}, {first}; {remedy}")
+    return good, f"{counted(rows - len(good), 'bad row')} left out, the first at {first}"
 
 
-def _label_array(values: list[Any], table: Table, *, part: bool = False) -> NDArray[Any]:
+def _label_array(values: list[Any], table: Table, left_out: str, *, part: bool = False) -> NDArray[Any]:
     """The labels as an array of one type; shape (n,)."""
     different = set(values)
     if len(different) < 2 and not part:
-        raise DataError(f"{table.name} has only one class, {shown(values[0])}; at least two are needed{UNLABELLED}")
+        why = f"; {left_out}; correct it, or name the file's encoding (encoding=)" if left_out else UNLABELLED
+        raise DataError(f"{table.name} has only one class, {shown(values[0])}; at least two are needed{why}")
     if not table.typed and all(map(_WHOLE_NUMBER.fullmatch, different)):
         return np.array(list(map(int, values)))
     kinds = {bool if isinstance(value, bool) else str if isinstance(value, str) else type(value) for value in values}

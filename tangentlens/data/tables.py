@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tangentlens.data.messages import plain, shown
+from tangentlens.data.messages import counted, plain, shown
 from tangentlens.errors import DataError
 
 _FIELD_LIMIT = 2**31 - 1
@@ -59,7 +59,8 @@ def from_lists(texts: Any, labels: Any, text: str, label: str | None) -> Table:
     """The table of a list of texts and, if there are labels, a list of as many labels."""
     columns = [_as_list(texts)] if labels is None else [_as_list(texts), _as_list(labels)]
     if len(columns) == 2 and len(columns[0]) != len(columns[1]):
-        raise DataError(f"there are {len(columns[0])} texts but {len(columns[1])} labels; give one label for each text")
+        sizes = f"{counted(len(columns[0]), 'text')} but {counted(len(columns[1]), 'label')}"
+        raise DataError(f"the lists hold {sizes}; give one label for each text")
     names = [text, label or "label"][: len(columns)]
     return Table("the list of texts", names, columns.__getitem__, lambda i: f"text {i}, counted from 0",
                  labelled=labels is not None)
@@ -95,7 +96,7 @@ def from_csv(text: str, name: str, *, delimiter: str, quote: str | None) -> Tabl
 
     def why(i: int) -> str:
         marks = f"quote fields that contain {shown(delimiter)}" if lengths[i] > len(header) else "add the missing ones"
-        return f"there are {lengths[i]} fields, but {len(header)} in the header; {marks}"
+        return f"{counted(int(lengths[i]), 'field')}, but {len(header)} in the header; {marks}"
 
     def place(i: int) -> str:
         return f"row {i + 1} (line {_csv_line(reader, i + 1)} of the file)"

@@ -3,6 +3,9 @@
 import codecs
 import gzip
 import json
+import os
+import socket
+import threading
 import unicodedata
 
 import numpy as np
@@ -12,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tangentlens.data import read_texts
+from tangentlens.data import read_corpus, read_texts
 from tangentlens.errors import DataError, OptionError, TangentLensError
 
 
@@ -152,6 +155,7 @@ CSV_REFUSALS = {
     "picture": (b"\x89PNG\r\n\x1a\n", ["PNG"]),
     "cut gzip": (gzip.compress(b"text,label\na,1\nb,0\n" * 50)[:-9], ["gzip", "damaged"]),
     "odd UTF-16": (codecs.BOM_UTF16_LE + b"t\0e", ["not readable as utf-16"]),
+    "one field": ("text,label\na,1\nb\n", ["row 2 (line 3", "1 field, but 2 in the header"]),
 }
 
 
@@ -201,6 +205,20 @@ def test_skipping_counts_the_bad_rows_and_keeps_the_others(write):
     assert "never closed" in refusal(write('text,label\na,1\nb,0\n"c'), on_bad_row="skip")
 
 
+def test_a_class_that_was_skipped_is_not_lost_without_a_word(write):
+    path = write(b"text,label\nbad,neg\n" + "schön,pos\n".encode("latin-1") * 30)
+    message = refusal(path, on_bad_row="skip")
+    for part in ("only one class, 'neg'", "30 bad rows left out", "row 2 (line 3", "not valid Unicode", "encoding="):
+        assert part in message
+    assert "1 bad row left out" in refusal(write("text,label\nbad,neg\n,pos\n"), on_bad_row="skip")
+    assert "left out" not in refusal(write("text,label\nbad,neg\n"), on_bad_row="skip")
+
+
+def test_skipping_is_not_advised_where_it_cannot_help(write):
+    for content in (codecs.BOM_UTF16_LE + b"t\0e", b"text,label\na\0,1\n", b'text,label\n"a,1\n'):
+        assert "on_bad_row" not in refusal(write(content))
+
+
 def test_other_encodings_have_to_be_named(write):
     path = write("text,label\ncafé,1\nthé,0\n".encode("latin-1"))
     assert read_texts(path, encoding="latin-1").texts == ("café", "thé")
@@ -221,6 +239,40 @@ def test_bad_paths(write, tmp_path, monkeypatch):
     assert "may not be read" in refusal(path)
 
 
+def test_a_file_is_not_read_before_its_kind_is_known(write, monkeypatch):
+    path = write("x", "big.zip")
+    monkeypatch.setattr("pathlib.Path.open", lambda *_: pytest.fail("it is read"))
+    assert "known are" in refusal(path)
+    assert "no such file" in refusal(path.with_name("bag.zip"))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="devices, sockets and pipes of POSIX")
+def test_what_has_no_end_is_refused_and_a_pipe_is_read(write, tmp_path, monkeypatch):
+    (tmp_path / "null.csv").symlink_to("/dev/null")  # /dev/zero would fill the memory of a reader
+    assert "is a device" in refusal(tmp_path / "null.csv")
+    with pytest.raises(DataError, match="/dev/null is a device"):
+        read_corpus("/dev/null")
+    monkeypatch.chdir(tmp_path)  # the name of a socket must be short
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind("s.csv")
+        assert "is a socket" in refusal("s.csv")
+    (tmp_path / "link.csv").symlink_to(write("text,label\na,1\nb,0\n"))
+    assert read_texts(tmp_path / "link.csv").texts == ("a", "b")
+    os.mkfifo(tmp_path / "pipe.csv")
+    writer = threading.Thread(target=lambda: (tmp_path / "pipe.csv").write_text("text,label\nc,1\nd,0\n"))
+    writer.start()
+    assert read_texts(tmp_path / "pipe.csv").texts == ("c", "d")
+    writer.join()
+
+
+def test_a_link_to_nothing_is_named_as_such(write, tmp_path):
+    write("text,label\na,1\nb,0\n")
+    (tmp_path / "review.csv").symlink_to("nowhere.csv")
+    message = refusal(tmp_path / "review.csv")
+    assert "is a link to nowhere.csv, which is not there" in message
+    assert "did you mean" not in message
+
+
 def test_bad_tables_and_lists():
     frame = pl.DataFrame({"text": ["a", None, "b"], "label": [1, 0, 0], "number": [1.5, 2, 3]})
     assert "row 2, counted from 1" in refusal(frame)
@@ -235,6 +287,7 @@ def test_bad_tables_and_lists():
     assert "text 1, counted from 0: the text is no string but 3" in refusal(["a", 3], [0, 1])
     assert "not valid Unicode" in refusal(["a", "\ud800"], [0, 1])
     assert "2 texts but 3 labels" in refusal(["a", "b"], [0, 1, 0])
+    assert "1 text but 2 labels" in refusal(["a"], [0, 1])
     assert "has no rows" in refusal([], [])
     assert "not 7" in refusal(7)
     assert "NUL" in refusal(["a", "b"], ["x\0", "x"])
