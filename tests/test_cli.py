@@ -74,7 +74,7 @@ BAD_FILES = {
     "blank text": ("data.csv", b'text,label\na,1\n" \t",0\n', "row 2 (line 3", "text is empty"),
     "missing label": ("data.csv", b"text,label\na,1\nb,\n", "row 2 (line 3", "label is missing", "--on-bad-row skip"),
     "missing text": ("data.jsonl", b'{"text":"a","label":1}\n{"text":null,"label":0}\n', "line 2", "text is missing"),
-    "short row": ("data.csv", b"text,label\na,1\nb\n", "row 2 (line 3", "1 fields", "--on-bad-row skip"),
+    "short row": ("data.csv", b"text,label\na,1\nb\n", "row 2 (line 3", "1 field,", "--on-bad-row skip"),
     "bad bytes": ("data.csv", GOOD + b"\xff\xfe,1\n", "line 4", "byte 34", "--encoding latin-1", "--on-bad-row skip"),
     "binary": ("data.csv", GOOD + b"\0\1\2", "line 4", "NUL", "binary"),
     "picture": ("data.csv", b"\x89PNG\r\n\x1a\n\0\0", "PNG picture"),
@@ -151,6 +151,7 @@ BAD_OPTIONS = {
     "--min-count 0": ("min_count", "at least 1"),
     "--min-count 99999": ("no token of reviews.csv occurs", "lower min_count"),
     "--seed -1": ("--seed", "-1"),
+    "--memory 0.0001": ("0.0001 GB are there", "allow more (--memory, in GB)"),
     "--steps 0": ("steps", "at least 1"),
     "--steps 5 --learning-rate 0": ("learning rate must be a positive number", "0"),
     "--steps 5 --learning-rate -1": ("learning rate must be a positive number", "-1"),
@@ -228,6 +229,40 @@ def test_a_good_run_writes_its_files_and_leaves_others(run: Run, home: Path, wri
     assert run("demo", "--small", "-a", "MLP", "-o", "deep/out", "-q") == Ran(0, "", "")
     assert sorted(path.name for path in (home / "deep/out").iterdir()) == sorted([*FILES, "mine.txt"])
     assert "grammar" in (home / "deep/out/run.json").read_text()
+
+
+def test_nothing_of_another_command_stays_beside_a_new_run(run: Run, home: Path, write: Write) -> None:
+    file = write()
+    assert run("compare", file, "-a", "MLP", "--time", "5", "-o", "out", "-q").status == 0
+    (home / "out/mine.parquet").write_text("kept")
+    (home / "out/pairs.parquet").symlink_to("mine.parquet")
+    assert (home / "out/compared.parquet").exists()
+    assert run("audit", file, "-a", "MLP", "-o", "out", "-q").status == 0
+    assert sorted(path.name for path in (home / "out").iterdir()) == sorted([*FILES, "mine.parquet", "pairs.parquet"])
+    assert run("language", file, "-a", "MLP", "--documents", "lines", "--window", "2", "-o", "out", "-q").status == 0
+    names = ["language.html", "mine.parquet", "pairs.parquet", "run.json"]
+    assert sorted(path.name for path in (home / "out").iterdir()) == names
+    assert (home / "out/mine.parquet").read_text() == "kept"
+
+
+def test_files_of_our_names_stay_where_no_run_of_ours_has_been(run: Run, home: Path, write: Write) -> None:
+    (home / "out").mkdir()
+    for name, content in (("compared.parquet", "mine"), ("run.json", "{}")):
+        (home / "out" / name).write_text(content)
+        assert run("audit", write(), "-a", "MLP", "-o", "out", "-q").status == 0
+        assert (home / "out/compared.parquet").read_text() == "mine"
+        for made in FILES:
+            (home / "out" / made).unlink()
+
+
+def test_labels_that_differ_only_in_white_space_are_noted(run: Run, home: Path, write: Write) -> None:
+    texts, names = _reviews(200)
+    labels = [f" {name}" if row % 5 == 0 and name == "positive" else name for row, name in enumerate(names)]
+    rows: list[dict[str, object]] = [{"text": text, "label": label} for text, label in zip(texts, labels, strict=True)]
+    ran = run("audit", write(rows=rows), "-a", "MLP", "--time", "5")
+    assert ran.status == 0
+    assert "white space around them count as different classes: ' positive', 'positive'." in " ".join(ran.out.split())
+    assert "white space around them" in (home / "audit-output/audit.html").read_text(encoding="utf-8")
 
 
 def test_quiet_and_json(run: Run, home: Path, write: Write) -> None:

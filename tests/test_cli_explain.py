@@ -79,3 +79,10 @@ def test_bad_requests_are_one_line(run: Run, options: list[str], words: str) -> 
     assert words in ran.err
     assert ran.err.count("\n") == 1
     assert ran.out == ""
+
+
+def test_a_folder_without_an_audit(run: Run) -> None:
+    Path("pictures").mkdir()
+    ran = run("explain", "pictures", "--text", "a")
+    assert (ran.status, ran.out) == (2, "")
+    assert "pictures is not a folder that an audit has written: state.npz is missing; give the output folder" in ran.err

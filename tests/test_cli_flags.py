@@ -34,3 +34,23 @@ def test_errors_have_another_status(tmp_path: Path, options: list[str], capsys: 
     assert status([*ARGUMENTS, "-o", str(tmp_path / "out"), *options]) == 2
     assert capsys.readouterr().err.startswith("tangentlens: error: ")
     assert not (tmp_path / "out").exists()
+
+
+def test_an_entry_that_matches_nothing_is_noted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "forbidden").write_text("imaxx\nimax\n")
+    main([*ARGUMENTS, "-o", str(tmp_path / "out"), "--forbid", str(tmp_path / "forbidden")])
+    note = 'No feature that can be flagged matches "imaxx" of your list of forbidden features'
+    assert note in " ".join(capsys.readouterr().out.split())
+    notes = json.loads((tmp_path / "out/run.json").read_text())["notes"]
+    assert [one.startswith(note) for one in notes] == [True]
+
+
+def test_lists_are_not_blamed_where_nothing_is_learned(tmp_path: Path) -> None:
+    rows = "".join(f"word{number},{number % 2}\n" for number in range(40))
+    (tmp_path / "noise.csv").write_text(f"text,label\n{rows}")
+    (tmp_path / "forbidden").write_text("word1\n")
+    main(["audit", str(tmp_path / "noise.csv"), "-a", "MLP", "-q", "-o", str(tmp_path / "out"), "--forbid",
+          str(tmp_path / "forbidden")])
+    notes = json.loads((tmp_path / "out/run.json").read_text())["notes"]
+    assert [note for note in notes if "forbidden" in note] == []
+    assert [note for note in notes if "before anything is learned" in note]

@@ -45,7 +45,7 @@ def read_arrays(path: str | os.PathLike[str], kind: str | None = None) -> tuple[
             arrays = {name: archive[name] for name in archive.files}
         about = json.loads(arrays.pop("about").tobytes().decode("utf-8"))
     except FileNotFoundError:
-        raise DataError(f"there is no file {path}") from None
+        raise DataError(f"there is no file {path}; check the path") from None
     except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
         raise DataError(f"{path} is not a file that TangentLens saved, or it is damaged ({error})") from None
     if kind is not None and about.get("kind") != kind:

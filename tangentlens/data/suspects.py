@@ -6,7 +6,7 @@ import os
 import re
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ CAPITALISED = 0.9  # share of a name's occurrences within sentences that begin w
 COMPANION = "always beside a function word, a mark, a number or a name"
 TOGETHER = 5  # texts, at least, that a companion stands in
 NAME_TEXTS = 3  # occurrences within sentences that a name needs
+MOST_LISTED = 5  # entries that a note names
 # Closed-class English words without negators, intensifiers and modals of regret, which say something about a label.
 FUNCTION_WORDS = frozenset((
     "a", "an", "the", "this", "that", "these", "those", "i", "me", "my", "mine", "myself", "we", "us", "our", "ours",
@@ -125,6 +126,7 @@ class Lists:
     allowed: tuple[str, ...] = ()
     forbidden: tuple[str, ...] = ()
     patterns: tuple[tuple[str, str], ...] = ()  # (name, regular expression)
+    matched: set[str] = field(default_factory=set, compare=False, repr=False)  # entries and names, as they are found
 
     @classmethod
     def read(cls, allow: str | os.PathLike[str] | None = None, forbid: str | os.PathLike[str] | None = None,
@@ -139,16 +141,42 @@ class Lists:
         column = pl.Series(list(features), dtype=pl.String)
         named = np.full(len(column), "", dtype=object)
         for name, pattern in reversed(self.patterns):
-            named[column.str.contains(pattern).to_numpy()] = name
-        return _any(column, self.allowed), _any(column, self.forbidden), [str(name) for name in named]
+            hit = column.str.contains(pattern).to_numpy()
+            named[hit] = name
+            if hit.any():
+                self.matched.add(name)
+        return self._any(column, self.allowed), self._any(column, self.forbidden), [str(name) for name in named]
+
+    def _any(self, features: pl.Series, entries: tuple[str, ...]) -> NDArray[np.bool_]:
+        whole = [_joined(entry) for entry in entries if not _is_expression(entry)]
+        found = features.is_in(whole).to_numpy().copy()
+        self.matched.update(features.filter(found).to_list())
+        for entry in filter(_is_expression, entries):
+            hit = features.str.contains(entry[1:-1]).to_numpy()
+            found |= hit
+            if hit.any():
+                self.matched.add(entry)
+        return np.asarray(found)
+
+    def notes(self) -> list[str]:
+        """A sentence for every list with entries that matched nothing so far: a misspelt one must not go unseen."""
+        kinds = (("allowed features", self.allowed), ("forbidden features", self.forbidden),
+                 ("suspects", tuple(name for name, _ in self.patterns)))
+        idle = [(kind, [entry for entry in dict.fromkeys(entries)
+                        if (entry if _is_expression(entry) else _joined(entry)) not in self.matched])
+                for kind, entries in kinds]
+        return [f"No feature that can be flagged matches {_listed(entries)} of your list of {kind}: look for a "
+                "misspelling, else it is too rare or longer than these architectures read."
+                for kind, entries in idle if entries]
 
 
-def _any(features: pl.Series, entries: tuple[str, ...]) -> NDArray[np.bool_]:
-    whole = [" ".join(entry.split()) for entry in entries if not _is_expression(entry)]
-    found = features.is_in(whole).to_numpy().copy()
-    for entry in filter(_is_expression, entries):
-        found |= features.str.contains(entry[1:-1]).to_numpy()
-    return np.asarray(found)
+def _listed(entries: list[str]) -> str:
+    more = f" and {len(entries) - MOST_LISTED} more" if len(entries) > MOST_LISTED else ""
+    return ", ".join(f'"{plain(entry)}"' for entry in entries[:MOST_LISTED]) + more
+
+
+def _joined(entry: str) -> str:
+    return " ".join(entry.split())
 
 
 def _is_expression(entry: str) -> bool:
@@ -188,6 +216,8 @@ def _check(pattern: str, path: str | os.PathLike[str] | None, number: int) -> No
     try:
         pl.Series([""]).str.contains(pattern)
     except pl.exceptions.PolarsError as error:
-        reason = str(error).strip().splitlines()[-1].removeprefix("error: ")
+        said = str(error)  # of the parser: a line "error: …", or else the first one; Polars adds its own call below
+        found = re.search(r"^error: (.*)$", said, re.MULTILINE)
+        reason = found[1] if found else said.partition("\n")[0].removeprefix("regex error: ").rstrip(".")
         raise DataError(f"{plain(path)}, line {number}: {shown(pattern)} is no regular expression ({plain(reason)}); "
                         "mend it, or put \\ before a character that stands for itself") from error

@@ -15,6 +15,7 @@ from tangentlens.data.messages import shown
 from tangentlens.errors import DataError, OptionError, ShapeError
 
 SEPARATOR = "[SEP]"
+SHOWN = 5  # groups of labels that a note names
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +30,21 @@ class Described:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def notes(self) -> list[str]:
+        """A sentence if labels differ only in white space around them: classes that are hardly meant.
+
+        >>> Texts(("a", "b", "c"), np.array(["pos", "pos ", "neg"])).described().notes()[0][-48:]
+        "'pos', 'pos '. Write a class alike in every row."
+        """
+        alike: dict[str, list[str]] = {}
+        for label in sorted(set(self.labels.tolist())) if self.labels.dtype.kind == "U" else ():
+            alike.setdefault(label.strip(), []).append(label)
+        found = [", ".join(map(shown, labels)) for labels in alike.values() if len(labels) > 1]
+        if not found:
+            return []
+        return ["Labels that differ only in white space around them count as different classes: "
+                f"{'; '.join(found[:SHOWN])}{'; …' if len(found) > SHOWN else ''}. Write a class alike in every row."]
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,8 +10,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from tangentlens.data.messages import plain
 from tangentlens.data.storage import Arrays, read_arrays, write_arrays
 from tangentlens.data.tokens import Tokens
+from tangentlens.errors import DataError
 from tangentlens.kernels import ARCHITECTURES, Architecture
 from tangentlens.learning.dynamics import Dynamics
 from tangentlens.predictions.trajectory import Trajectory
@@ -53,6 +55,9 @@ class State:
 def read_state(path: Path) -> tuple[dict[str, Any], DataGlance, Tokens, list[Architecture], list[Trajectory],
                                     NDArray[np.int64]]:
     """What `State.write` wrote: the JSON part, the data at a glance, tokens, architectures, trajectories, rows."""
+    if not path.exists():
+        raise DataError(f"{plain(path.parent)} is not a folder that an audit has written: {path.name} is missing; give "
+                        "the output folder of an audit, or audit the data again")
     about, arrays = read_arrays(path, "Audit")
     tokens = Tokens.from_arrays(arrays, about["tokenizer"])
     architectures = [ARCHITECTURES[name](**options) for name, options in about["architectures"]]

@@ -30,6 +30,17 @@ def test_choosing_texts_is_choosing_pairs(pairs, random):
     assert texts.classes == tuple(sorted({label for _, label in pairs}))
 
 
+def test_labels_that_differ_only_in_white_space_are_told():
+    def notes(labels):
+        return Texts(tuple("t" * len(labels)), np.array(labels)).described().notes()
+
+    assert notes(["pos", "neg", "po s"]) == notes([1, 0, 1]) == []
+    (note,) = notes([" pos", "neg", "pos\xa0", "neg "])
+    assert "' pos', 'pos\\xa0'; 'neg', 'neg '." in note
+    (note,) = notes([f"{name}{end}" for name in "abcdefgh" for end in ("", " ")])
+    assert "'e', 'e '; …" in note
+
+
 @given(rows, rows)
 def test_the_fingerprint_tells_different_texts_apart(first, second):
     assert (made(first).fingerprint == made(second).fingerprint) == (first == second)

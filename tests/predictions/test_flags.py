@@ -211,11 +211,26 @@ def test_lists(tmp_path: Path) -> None:
     assert rows["rule"].to_list()[:2] == ["forbidden", "forbidden"]
 
 
-@pytest.mark.parametrize("content", [b"fine\n(\n", b"fine\nx = [z-a]\n"])
-def test_a_broken_expression_is_named_with_its_line(tmp_path: Path, content: bytes) -> None:
+def test_entries_that_match_nothing_are_told() -> None:
+    lists = Lists(("§", "%"), ("red", "rde", "/^bl/", "/^lb/", "dark  red", "red "), (("good", "^o"), ("idle", "^x")))
+    lists.matches(["§", "red", "blue"])
+    lists.matches(["old", "dark red"])
+    allowed, forbidden, suspects = lists.notes()
+    assert 'matches "%" of your list of allowed features' in allowed
+    assert 'matches "rde", "/^lb/" of your list of forbidden features' in forbidden
+    assert 'matches "idle" of your list of suspects' in suspects
+    assert Lists().notes() == []
+    assert '"e" and 3 more of' in Lists(tuple("abcdefgh")).notes()[0]
+    assert Lists(("a",)) == Lists(("a",), matched={"a"})
+
+
+@pytest.mark.parametrize(("content", "why"), [
+    (b"fine\n(\n", r"\(unclosed group\)"), (b"fine\nx = [z-a]\n", r"\(invalid character class range[^()]*\)"),
+    (b"fine\na{1000}{1000}{100}\n", r"\(Compiled regex exceeds size limit[^()]*\)")])
+def test_a_broken_expression_is_named_with_its_line(tmp_path: Path, content: bytes, why: str) -> None:
     path = tmp_path / "suspects.txt"
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r"suspects.txt, line 2: .* is no regular expression"):
+    with pytest.raises(DataError, match=rf"suspects.txt, line 2: .* is no regular expression {why}; mend it"):
         Lists.read(None, None, path)
     with pytest.raises(DataError, match=r"nowhere: No such file"):
         Lists.read(tmp_path / "nowhere")
