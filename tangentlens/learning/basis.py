@@ -71,6 +71,9 @@ class GrowingBasis:
         """Outputs F z on all rows, (rows c, p), for coefficients (m, p)."""
         return times(self.outputs, points)
 
+    def widen(self) -> None:
+        """Makes outputs of 32 bits, if they are, anew in 64."""
+
     def let_go(self) -> None:
         """Lets go of what only growing needs, where it is large and the rest can do without."""
 
@@ -92,6 +95,11 @@ class GrowingBasis:
     def without_null(self, vectors: Array) -> Array:
         """The part of dual vectors outside of the null space, as far as that is known."""
         return vectors - self.null @ (self.null.T @ vectors) if self.null.shape[1] else vectors
+
+    def image(self, duals: Array) -> Array:
+        """Θ a on the training texts, (n c, p), for duals (n c, p)."""
+        (n, c), p = self.shape, duals.shape[1]
+        return (self.product @ duals.reshape(n, c * p)).reshape(-1, p)[:n * c]
 
     def norm(self, vector: Array) -> float:
         """The norm of a vector of the space of the basis, (n c,), in its inner product."""
@@ -117,7 +125,7 @@ class GrowingBasis:
         return 0
 
     def add(self, residual: Array) -> int:
-        """Adds what was left out of dual vectors, as far as it is new; returns how many vectors were added."""
+        """Adds what was left out of dual vectors last, as far as it is new; returns how many vectors were added."""
         return self.grow(residual)
 
     def _scale(self, gram: Array) -> Array:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +20,11 @@ from tangentlens.learning.feature_basis import FeatureBasis
 from tangentlens.learning.product import TILT, TINY
 
 Array = NDArray[np.float64]
-HARMLESS = 0.1  # share of the tolerance by which duals may differ from those of the basis, in the norm of Θ, …
+HARMLESS = 0.1  # share of the tolerance by which duals may differ from those of the basis, in Θ and by outputs, …
 HELD = 2**22  # dual coefficients that are changed at a time
 EXCESS = 3.0  # … or times that, where conjugate gradients are not through, or what the basis sees is taken away
 ROUNDED = 1e-15  # share of the largest norm in Θ that duals of their size could have which is rounding
+NOTHING = 1e-12  # share of an image below which what is new of it is rounding
 STEPS = 50  # of conjugate gradients, at most, or as many as the basis has vectors
 
 
@@ -31,11 +33,22 @@ def settle(basis: GrowingBasis, path: list[Array], integrals: list[Array], toler
     integrals, (n, c) each. Returns by how much, at most, Θ tells them from those of the basis at the end, relative.
     """
     if path:
-        size = max(float(np.linalg.norm(path[-1])), TINY)
+        z, rows = path[-1][:, None], basis.shape[0] * basis.shape[1]
+        size, outputs = (max(float(np.linalg.norm(one)), TINY) for one in (z, basis.outputs_at(z)[:rows]))
         found = [one.reshape(-1, 1) for one in integrals]  # views
         how = _from_features if isinstance(basis, FeatureBasis) else _from_duals
-        return how(basis, path, found, HARMLESS * tolerance * size) / size
+        return how(basis, path, found, Allowed(HARMLESS * tolerance * size, HARMLESS * tolerance * outputs)) / size
     return 0.0
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """What duals a may have that the basis has not: √(aᵀ Θ a), and the norm of Θ a, which a few frequent features can
+    make large by themselves.
+    """
+
+    norm: float
+    outputs: float
 
 
 def _blocks(path: list[Array], integrals: list[Array], change: Callable[[Array, Array], Array]) -> None:
@@ -48,7 +61,7 @@ def _blocks(path: list[Array], integrals: list[Array], change: Callable[[Array, 
             one[:, 0] = column
 
 
-def _from_duals(basis: GrowingBasis, path: list[Array], integrals: list[Array], allowed: float) -> float:
+def _from_duals(basis: GrowingBasis, path: list[Array], integrals: list[Array], allowed: Allowed) -> float:
     """With V z at hand: if Θ sees too much of the difference at the end, V z and what it hardly sees of that, in the
     share by which the difference has grown at each moment.
     """
@@ -71,23 +84,28 @@ def _from_duals(basis: GrowingBasis, path: list[Array], integrals: list[Array], 
     return size
 
 
-def _unseen(basis: GrowingBasis, duals: Array, allowed: float, cleared: Callable[[Array], Array]
+def _unseen(basis: GrowingBasis, duals: Array, allowed: Allowed, cleared: Callable[[Array], Array]
             ) -> tuple[Array, float]:
-    """What of duals (n c, 1), of which the basis sees nothing, has about the norm `allowed` in Θ at most, and its norm:
+    """What of duals (n c, 1), of which the basis sees nothing, has about what is allowed at most, and its norm in Θ:
     themselves, or what conjugate gradients leave of them on the way to an x with Θ x = Θ a.
     """
+    largest = math.sqrt(basis.largest)
+    rounded = ROUNDED * largest * float(np.linalg.norm(duals))
+    allowed = Allowed(max(allowed.norm, rounded), max(allowed.outputs, rounded * largest))
     size = basis.norm(duals.ravel())
-    allowed = max(allowed, ROUNDED * math.sqrt(basis.largest) * float(np.linalg.norm(duals)))
-    if size <= allowed:
+    if size * largest <= allowed.outputs and size <= allowed.norm:
         return duals, size
-    left = cleared(_descended(basis, duals, size, allowed))
-    size = basis.norm(left.ravel())
-    share = min(1.0, EXCESS * allowed / max(size, TINY))
+    found = _descended(basis, duals, size, allowed)
+    if found is duals:
+        return duals, size
+    left = cleared(found)
+    size, outputs = basis.norm(left.ravel()), float(np.linalg.norm(basis.image(left)))
+    share = min(1.0, EXCESS * allowed.norm / max(size, TINY), EXCESS * allowed.outputs / max(outputs, TINY))
     return left * share, size * share
 
 
-def _descended(basis: GrowingBasis, left: Array, size: float, allowed: float) -> Array:
-    """What conjugate gradients leave of duals of this norm in Θ, until the basis sees all but about `allowed` of it.
+def _descended(basis: GrowingBasis, left: Array, size: float, allowed: Allowed) -> Array:
+    """What conjugate gradients leave of duals of this norm in Θ, until the basis sees all but about what is allowed.
 
     The gradients are those of features weighted by how rare they are, which takes far fewer steps. That leaves too much
     of the frequent ones, which are those that the basis sees: it is to be taken away, by the least change.
@@ -101,7 +119,9 @@ def _descended(basis: GrowingBasis, left: Array, size: float, allowed: float) ->
     gap, slope = seen(left)
     whole, step, squared = size**2, slope, float(np.sum(slope**2))
     for _ in range(max(STEPS, len(basis))):
-        if whole - float(np.sum(across(basis.vectors, gap)**2)) <= allowed**2:
+        own = across(basis.vectors, gap)
+        if whole - float(np.sum(own**2)) <= allowed.norm**2 and (
+                np.linalg.norm(gap - times(basis.fitted, own)) <= allowed.outputs):
             break
         image, weighted = seen(step)
         bent, before = float(np.sum(step * weighted)), squared
@@ -115,7 +135,7 @@ def _descended(basis: GrowingBasis, left: Array, size: float, allowed: float) ->
     return left
 
 
-def _from_features(basis: GrowingBasis, path: list[Array], integrals: list[Array], allowed: float) -> float:
+def _from_features(basis: GrowingBasis, path: list[Array], integrals: list[Array], allowed: Allowed) -> float:
     """With W z = Zᵀ a at hand: duals are the integrals less the smallest x with Zᵀ x = Zᵀ a − W z, as far as that is
     found among the directions by which conjugate gradients find it for the end.
     """
@@ -140,9 +160,9 @@ def _from_features(basis: GrowingBasis, path: list[Array], integrals: list[Array
     return float(np.linalg.norm(basis.seen(integrals[-1]) - basis.features @ path[-1][:, None]))
 
 
-def _towards(basis: FeatureBasis, wanted: Array, allowed: float) -> tuple[Array, Array, Array]:
+def _towards(basis: FeatureBasis, wanted: Array, allowed: Allowed) -> tuple[Array, Array, Array]:
     """Steps x (n c, p) of conjugate gradients to Zᵀ x = wanted, (k c, 1): as many as are needed for a combination of
-    their images that is nearer than `allowed`, but for what the basis sees. Their images Zᵀ x, (k c, p), and
+    their images that is as near as is allowed, but for what the basis sees. Their images Zᵀ x, (k c, p), and
     orthonormal directions of what of those the basis does not see.
 
     Features are weighted by how rare they are, or hundreds of steps would go to frequent ones before the rare ones come
@@ -153,7 +173,9 @@ def _towards(basis: FeatureBasis, wanted: Array, allowed: float) -> tuple[Array,
     images, directions = np.empty((2, len(wanted), 0))
     weight = np.maximum(basis.squares(), TINY)[:, None] ** -TILT
     left, rest, before = wanted, wanted, 1.0
-    while np.linalg.norm(rest) > allowed and steps.shape[1] < max(STEPS, len(basis)):
+    while steps.shape[1] < max(STEPS, len(basis)):
+        if np.linalg.norm(rest) <= allowed.norm and np.linalg.norm(basis.shown(rest)[:n]) <= allowed.outputs:
+            break
         gap = basis.shown(weight * left)[:n]
         squared = float(np.sum(gap**2))
         if not squared:
@@ -161,10 +183,10 @@ def _towards(basis: FeatureBasis, wanted: Array, allowed: float) -> tuple[Array,
         step = gap + step * (squared / before)
         image, before = basis.seen(step), squared
         left = left - image * (float(np.sum(weight * image * left)) / float(np.sum(weight * image**2)))
-        new = image
-        for known in (basis.features, directions, directions):
+        new, size = image, float(np.linalg.norm(image))
+        for known in (basis.features, directions, basis.features, directions):
             new = new - known @ (known.T @ new)
-        new = new / max(float(np.linalg.norm(new)), TINY)
+        new = new / max(float(np.linalg.norm(new)), NOTHING * size, TINY)
         steps = beside(steps, 1, lambda rows: step[rows])  # noqa: B023
         images, directions = np.hstack([images, image]), np.hstack([directions, new])
         rest = rest - new * float(np.sum(new * rest))

@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tangentlens.learning.basis import KEPT, ROUNDING, SPANNED, GrowingBasis, across, beside, less, norms, times
+from tangentlens.learning.basis import (
+    KEPT,
+    ROUNDING,
+    SPANNED,
+    TOGETHER,
+    GrowingBasis,
+    across,
+    beside,
+    less,
+    norms,
+    times,
+)
 from tangentlens.learning.product import TINY, KernelProduct
 
 Array = NDArray[np.float64]
+FEW = 128  # features of which what texts have of weights is taken exactly
+EPSILON = 1e-15  # share that rounding makes of Zᵀ a: it grows from vector to vector, if those are small differences …
+STRAY = 1e-4  # … until it may be more than this; then what texts have of them is taken nearly …
+MANY = 20_000  # … of so many features: the basis is far from having all of more
+RANK = 1e-12  # share of the largest eigenvalue of ZᵀZ below which one is rounding
+MOSTLY = 0.5  # share of the squared norm of weights that is enough to take them as they are …
+NEAR, STEPS = 0.01, 30  # … else weights near them are taken, to this share of their outputs, or so many steps
 ROUNDED = 1e7  # by how much more outputs of 32 bits round than those of 64
 
 
@@ -27,6 +46,8 @@ class FeatureBasis(GrowingBasis):
         super().__init__(product, shape, balanced)
         self.features = np.empty((product.columns * shape[1], 0))
         self.outputs = self.outputs.astype(dtype)
+        self.astray = np.empty(0)  # of every vector about how much is no Zᵀ a of any a, but made by rounding, …
+        self.unsure = 0.0  # … and how much of the residuals that were left out last
         self.last_inverse: Array | None = None  # of F before it was let go
         self.brightest = 0.0  # largest norm of Zᵀ a for a of norm 1 so far
 
@@ -59,6 +80,11 @@ class FeatureBasis(GrowingBasis):
         """Outputs on all rows, (rows c, p), for coefficients (m, p)."""
         return super().outputs_at(points) if self.last_inverse is None else self._spread(self.features @ points)
 
+    def widen(self) -> None:
+        """Makes outputs of 32 bits, if they are, anew in 64: Z W."""
+        if self.outputs.dtype == np.float32:
+            self.outputs = self.shown(self.features).copy(order="F")
+
     def let_go(self) -> None:
         """Lets go of F, the largest array of all: Z (W z) takes the place of F z, and nothing grows any more."""
         self.last_inverse = self.inverse()
@@ -75,8 +101,9 @@ class FeatureBasis(GrowingBasis):
         w = self.seen(duals)
         size, whole = norms(w), norms(duals)
         self.brightest = max(self.brightest, float(np.max(size / np.maximum(whole, TINY))))
-        noise = ROUNDING * self.brightest * float(np.max(whole))
-        return less(w, self.features, across(self.features, w)), float(np.max(size)), noise
+        noise, overlap = ROUNDING * self.brightest * float(np.max(whole)), across(self.features, w)
+        self.unsure = EPSILON * noise / ROUNDING + float(np.max(self._astray(overlap)))
+        return less(w, self.features, overlap), float(np.max(size)), noise
 
     def driven(self, before: int, residual: Array) -> Array:
         """The part of residuals (k c, p) in the vectors from `before` on."""
@@ -93,20 +120,68 @@ class FeatureBasis(GrowingBasis):
         return self.add(residual[:, norms(residual) > noise])
 
     def add(self, residual: Array) -> int:
-        """Adds feature weights (k c, p), as far as they are new; returns how many vectors were added."""
+        """Adds feature weights (k c, p) left out last, as far as they are new; returns how many vectors were added."""
         assert self.last_inverse is None, "F was let go"
-        w, least = residual, 0.0
+        w, least, astray = residual, 0.0, np.full(residual.shape[1], self.unsure)
         while True:
             size = norms(w)
-            w = w[:, size > least] / size[size > least]
+            w, astray = (one[..., size > least] / size[size > least] for one in (w, astray))
             if not w.shape[1]:
                 return 0
             if least and np.all(size > KEPT):  # nothing is lost that a further projection would bring back
                 break
-            w, least = less(w, self.features, across(self.features, w)), KEPT if least else SPANNED
+            if self.product.columns <= FEW:
+                w = self._had(w)
+            elif np.any(astray > STRAY) and self.product.columns <= MANY:
+                w, astray = self._nearly_had(w), np.full(w.shape[1], EPSILON)
+            overlap = across(self.features, w)
+            astray = astray + self._astray(overlap)
+            w, least = less(w, self.features, overlap), KEPT if least else SPANNED
         w = self._even(w)
-        w = times(w, self._scale(across(w, w)))
-        image, q = self.shown(w), int(w.shape[1])
+        scale = self._scale(across(w, w))
+        w, q = times(w, scale), int(scale.shape[1])
+        if not q:  # nothing was left of those that are to add up to zero
+            return 0
+        image = self.shown(w)
         self.features = beside(self.features, q, lambda rows: w[rows])
         self.outputs = beside(self.outputs, q, lambda rows: image[rows])
+        self.astray = np.append(self.astray, np.abs(scale).T @ astray)
         return q
+
+    def _astray(self, overlap: Array) -> Array:
+        """How much that no text has may come with so much of each vector, (m, p); shape (p,)."""
+        return norms(self.astray[:, None] * overlap)
+
+    def _had(self, weights: Array) -> Array:
+        """The part of weights (k c, p) that is Zᵀ a for some a."""
+        table = weights.reshape(self.product.columns, -1)
+        return np.asarray(self._space @ (self._space.T @ table)).reshape(weights.shape)
+
+    @cached_property
+    def _space(self) -> Array:
+        """An orthonormal basis of all Zᵀ a, (k, r)."""
+        n, k = self.shape[0], self.product.columns
+        gram = np.hstack([self.product.gathered(self.product.spread(some)[:n])
+                          for some in np.array_split(np.eye(k), -(-k // TOGETHER), axis=1)])
+        values, modes = np.linalg.eigh((gram + gram.T) / 2)
+        return np.asarray(modes[:, values > RANK * values[-1]])
+
+    def _nearly_had(self, weights: Array) -> Array:
+        """Unit weights (k c, p) if most of them is some Zᵀ a, or else Zᵀ a near them, by conjugate gradients: what
+        those find grows in norm up to what texts have of the weights.
+        """
+        rows, found = self.shape[0] * self.shape[1], np.zeros_like(weights)
+        gap = self._spread(weights)[:rows]
+        step, squared = gap, np.sum(gap**2, axis=0)
+        enough = NEAR**2 * squared
+        for _ in range(STEPS):
+            image = self.seen(step)
+            found += image * (squared / np.maximum(np.sum(image**2, axis=0), TINY))
+            if np.all(np.sum(found**2, axis=0) >= MOSTLY):
+                return weights
+            gap, before = self._spread(weights - found)[:rows], squared
+            squared = np.sum(gap**2, axis=0)
+            if np.all(squared <= enough):
+                break
+            step = gap + step * (squared / np.maximum(before, TINY))
+        return found

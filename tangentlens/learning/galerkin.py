@@ -42,7 +42,8 @@ SURE = 0.7  # … and the share of the tolerance that what remains must fall to
 SPARED = 1e-6  # what is left out is zero where it is less than this share of the tolerance, of the slopes …
 ROUNDING = 1e-13  # … or less than this
 NARROW = 5e-3  # tolerance from which on the projected flow is worked out in 32 bits …
-LARGE = 2**20  # … if it has so many outputs
+LARGE = 2**20  # … from outputs of 32 bits, too, if it has so many …
+LATE = 1e5  # … up to the square of this times the tolerance, in natural units: slow modes move by what slopes round
 MOST = 600  # basis vectors
 
 
@@ -74,29 +75,21 @@ class GalerkinFlow:
         by_columns = self.resting or not self.product.runs
         self.basis = GrowingBasis(self.product, shape, balanced) if by_columns else FeatureBasis(
             self.product, shape, balanced, dtype)
-        slope = self._whole.slope(np.zeros(shape))[:, None]
+        slope = self.reduced().slope(np.zeros(shape))[:, None]
         self.steepest = self.basis.left_out(slope.copy())[1]
         self._follow(self.basis.grow(slope), START)
         self.z = np.zeros(len(self.basis))
 
-    def reduced(self, tolerance: float = 0.0) -> ReducedFlow:
-        """The projected flow on the training texts; of 32 bits where it is large and the tolerance allows."""
+    def reduced(self, *, narrow: bool = False) -> ReducedFlow:
+        """The projected flow on the training texts, in 32 bits if that is enough, and from a copy if it is large."""
         outputs = self.basis.fitted
-        if tolerance < NARROW:
-            outputs = outputs.astype(np.float64, copy=False)
-        elif outputs.size >= LARGE:
+        if narrow and outputs.size >= LARGE:
             outputs = self.basis.fitted_in_32_bits()
-        return ReducedFlow(outputs, self.targets, narrow=tolerance >= NARROW)
+        return ReducedFlow(outputs, self.targets, narrow=narrow)
 
-    @property
-    def _whole(self) -> ReducedFlow:
-        """The projected flow on the training texts, of the outputs as the basis keeps them."""
-        return ReducedFlow(self.basis.fitted, self.targets)
-
-    @property
-    def _rounded(self) -> ReducedFlow:
-        """The same, with slopes in 32 bits if the tolerance allows."""
-        return ReducedFlow(self.basis.fitted, self.targets, narrow=self.tolerance >= NARROW)
+    def narrow(self, time: float) -> bool:
+        """Whether 32 bits are enough for the flow up to a time."""
+        return self.tolerance >= NARROW and time * self.fastest <= (LATE * self.tolerance) ** 2
 
     @cached_property
     def fastest(self) -> float:
@@ -116,14 +109,17 @@ class GalerkinFlow:
         needed: says of stops and coefficients there how many of them a search needs if it ends there, else None; the
         flow then goes no further than those.
         """
-        ended, flow, share = False, self.reduced(self.tolerance), ALLOWED[int(self.tolerance >= COARSE)]
+        narrow = self.narrow(float(stops[-1]))
+        if not narrow:
+            self.basis.widen()
+        ended, flow, share = False, self.reduced(narrow=narrow), ALLOWED[int(self.tolerance >= COARSE)]
         met = Met(self.first)  # segments are alike: each is as long, beside the time before it
         start = flow.begin(self.padded(self.z))
         while True:
             path = list(flow.path(self.padded(self.z), self.t, stops, self.tolerance / STEPPING, start, met))
             push = self._enrich(path, np.concatenate([[self.t], stops]))
             if push is not None:
-                flow = self.reduced(self.tolerance)
+                flow = self.reduced(narrow=narrow)
                 start = flow.begin(self.padded(self.z), start)
                 path = self._pushed(path, stops, start, push)
             allowed = share * max(self.tolerance - self.missing / _size(path[-1]), LEAST * self.tolerance)
@@ -145,7 +141,7 @@ class GalerkinFlow:
         """
         end, changes, self.error = self.reduced().rest(), [], np.inf
         while len(self.basis) < MOST:
-            known, flow = self.basis.null.shape[1], self._whole
+            known, flow = self.basis.null.shape[1], self.reduced()
             slope = self.basis.without_null(flow.slope(flow.f(end))[:, None])
             if float(np.linalg.norm(slope)) <= max(SPARED * self.tolerance, ROUNDING) * self.steepest:
                 self.error = 0.0
@@ -181,7 +177,7 @@ class GalerkinFlow:
         the duals are finite −∫ ∂ℓ/∂f / n dt, to be settled (`settle`), at rest V z.
         """
         n, shape, known = len(self.targets.y), self.targets.y.shape, int(np.count_nonzero(np.isfinite(moments)))
-        flow, outputs = self._rounded, dict[int, Array]()
+        flow, outputs = self._slope_of(moments[known - 1] if known else 0.0), dict[int, Array]()
 
         def slopes() -> Iterator[Array]:
             yield -flow.slope(np.zeros(shape))
@@ -227,8 +223,8 @@ class GalerkinFlow:
             chosen = np.unique(np.linspace(0, len(path) - 1, FEW * self.density).astype(int))
             path, moments = [path[place] for place in chosen], moments[[0, *(chosen + 1)]]
         weight, growth, self.coming = np.sqrt(np.diff(moments)), self._growth, 0.0
-        residual, largest, noise = self.basis.left_out(self._slopes(path, weight))
-        noise *= ROUNDED if self.tolerance >= NARROW else 1.0
+        residual, largest, noise = self.basis.left_out(self._slopes(path, weight, moments[-1]))
+        noise *= ROUNDED if self.narrow(moments[-1]) else 1.0
         least = max(SPARED * self.tolerance * largest, noise,  # below it, directions are those of rounding
                     ROUNDING * self.steepest * float(np.linalg.norm(weight)))
         before = len(self.basis)
@@ -237,9 +233,9 @@ class GalerkinFlow:
             directions, size = _main(residual, growth)
             if size[0] <= least:
                 return None
-            directions = directions[:, size[:growth] > max(1e-2 * size[0], least)]
-            room = before < MOST
-            if room and not self._follow(self.basis.add(directions), GROWTH[0]):
+            kept = size[:growth] > max(1e-2 * size[0], least)
+            directions, room = directions[:, kept], before < MOST
+            if room and not self._follow(self.basis.add(directions * size[:growth][kept]), GROWTH[0]):
                 if self.basis.null.shape[1] == known:
                     return None
                 continue
@@ -257,11 +253,15 @@ class GalerkinFlow:
             added = self.basis.grow(np.asarray(self.basis.fitted[:, -added:], np.float64))
         return len(self.basis) > before
 
-    def _slopes(self, path: list[Array], weight: Array) -> Array:
-        """The slopes at some points times their weights, (n c, points). Of the basis as it is: what it leaves out is
-        smaller than what a copy in 32 bits rounds.
+    def _slope_of(self, time: float) -> ReducedFlow:
+        """The projected flow up to a time, for its slopes. Of the basis as it is: what it leaves out is smaller than
+        what a copy in 32 bits rounds.
         """
-        flow, points = self._rounded, np.stack(path, axis=1)
+        return ReducedFlow(self.basis.fitted, self.targets, narrow=self.narrow(time))
+
+    def _slopes(self, path: list[Array], weight: Array, time: float) -> Array:
+        """The slopes at some points times their weights, (n c, points), on a path up to a time."""
+        flow, points = self._slope_of(time), np.stack(path, axis=1)
         n, c = self.targets.y.shape
         slopes = times(flow.outputs, points)
 

@@ -27,6 +27,7 @@ Array = NDArray[np.float64]
 Progress = Callable[[str], None]
 AUTO_SHARE = 0.5  # learning_rate="auto" is this share of the critical rate
 FINEST = 1e-12  # tolerance
+OVER = 1.05  # times the tolerance that an error may be said to be without a warning
 SETTLED = 1e6  # natural units of time after which time = inf is taken
 
 
@@ -139,7 +140,7 @@ def _flow(recorder: Recorder, time: float | str | None, until_loss: float | None
 
 def _warn_of(error: float, tolerance: float, *, inside: int = 0) -> None:
     """Warns the caller of `learn`; inside: calls between `_flow` and this one."""
-    if error > tolerance:
+    if error > OVER * tolerance:
         warnings.warn(f"label scores are known to a relative {error:.2g} only, not {tolerance:g}; "
                       "choose a smaller time or a larger tolerance", stacklevel=5 + inside)
 
@@ -161,13 +162,15 @@ def _record(recorder: Recorder, solver: GalerkinFlow, *, moments: Array, path: l
 
 
 def _still(recorder: Recorder, chosen: Array | None, end: float, until_loss: float | None) -> Dynamics:
-    """The records of a flow in which no text holds a feature, so that nothing moves."""
+    """The records of a flow in which no output ever moves, since no text holds a feature, or labels cancel in all."""
     if until_loss is not None:
         raise DataError(f"nothing can be learned from these {len(recorder.targets.y)} texts: nothing in them tells the "
                         f"labels apart, and the training loss stays at {recorder.rows[0][0]:.4g}; give more texts")
     moments = np.union1d([] if chosen is None else chosen, [end] if np.isfinite(end) else [])
+    targets, still = recorder.targets, np.zeros((recorder.product.rows, recorder.targets.y.shape[1]))
+    slope = targets.loss.slope(still[:len(targets.y)], targets.y) / len(targets.y)
     for moment in moments[moments > 0]:
-        recorder.add(moment, recorder.duals[0], np.zeros((recorder.product.rows, recorder.targets.y.shape[1])))
+        recorder.add(moment, -moment * slope, still)
     return recorder.finish("time")
 
 

@@ -102,7 +102,7 @@ def cut(solver: GalerkinFlow, moments: Array, path: list[Array], search: Search)
     """
     from scipy.optimize import brentq  # takes a tenth of the time in which the command starts
 
-    flow, until_loss = solver.reduced(solver.tolerance), float(search.until_loss or 0.0)
+    flow, until_loss = solver.reduced(narrow=solver.narrow(solver.t)), float(search.until_loss or 0.0)
     reached = np.flatnonzero(np.array(search.training) <= until_loss)
     if not len(reached):
         raise _not_reached(search.training[-1], moments[-1], until_loss)

@@ -117,6 +117,56 @@ def test_outputs_of_settled_duals_are_as_right_as_scores(stored, tolerance, time
     assert relative(kernel @ found, kernel @ of_the_squared_loss(kernel, y, time)) < tolerance
 
 
+@pytest.mark.parametrize("tolerance", [0.1, 1e-3])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_outputs_of_settled_duals_of_many_classes(seed, tolerance):
+    """A frequent feature moves outputs by far more than it adds to the norm in Θ."""
+    tokens, _ = few_tokens(150, 5, seed)
+    labels = np.random.default_rng(seed).integers(0, 6, 150)
+    features = tl.LinearRNN().features(tokens)
+    kernel = features.kernel()
+    time = 1e4 * 150 / np.linalg.eigvalsh(kernel)[-1]
+    found = tl.learn(features, labels, "squared", time=time, record=[], tolerance=tolerance).duals[-1]
+    expected = np.stack([of_the_squared_loss(kernel, y, time) for y in np.eye(6)[labels].T], axis=1)
+    assert relative(kernel @ found, kernel @ expected) < tolerance
+
+
+@pytest.mark.parametrize("tolerance", [1e-2, 5e-3])
+@pytest.mark.parametrize("net", [tl.LinearRNN(), tl.MLP(), tl.MLP(pooling="sum")], ids=["rnn", "mlp", "sum"])
+def test_late_flows_are_of_64_bits(stored, net, tolerance):
+    """After 1e10 natural units of time, slow modes would have followed what 32 bits round."""
+    for seed in range(3):
+        random = np.random.default_rng(seed)
+        ids = [random.integers(0, 30, random.integers(1, 12)).tolist() for _ in range(40)]
+        ids = [ids[random.integers(40)] if random.random() < 0.4 else one for one in ids]  # equal texts of two labels
+        features, labels = net.features(tl.Tokens.from_ids(ids)), random.integers(0, 2, 40)
+        kernel = features.kernel()
+        time = 1e10 * 160 / np.linalg.eigvalsh(kernel)[-1]
+        found, exact = (tl.learn(features, labels, time=time, record=[], tolerance=one).duals[-1][:, 0]
+                        for one in (tolerance, 1e-5))
+        assert relative(kernel @ found, kernel @ exact) < tolerance
+
+
+@pytest.mark.parametrize("units", [1.0, 2e4])
+@pytest.mark.parametrize("tolerance", [1e-2, 1e-3])
+def test_features_that_depend_on_each_other(stored, tolerance, units):
+    """With sums the bias is the sum of all tokens: weights that no text has must not come into the basis."""
+    for seed in range(3):
+        tokens, labels = few_tokens(150, 4, seed)
+        features = tl.MLP(pooling="sum", depth=2, bias_std=0.3).features(tokens)
+        kernel, y = features.kernel(), 2.0 * labels - 1
+        time = units * 150 / np.linalg.eigvalsh(kernel)[-1]
+        found = tl.learn(features, labels, "squared", time=time, record=[], tolerance=tolerance).duals[-1][:, 0]
+        assert relative(kernel @ found, kernel @ of_the_squared_loss(kernel, y, time)) < tolerance
+
+
+def test_where_labels_cancel_in_every_feature_duals_grow_all_the_same():
+    tokens = tl.Tokens.from_ids([[0, 1], [0, 1], [1], [1]])
+    found = tl.learn(tl.MLP().features(tokens), [0, 1, 1, 0], "squared", time=7.0)
+    np.testing.assert_allclose(found.duals[-1][:, 0], 7.0 / 4 * np.array([-1.0, 1.0, 1.0, -1.0]))
+    np.testing.assert_allclose(found.decision(found.features), 0.0, atol=1e-12)
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 30])
 def test_integrals_of_decays(count):
     """To the order of the polynomial that so many times allow."""
