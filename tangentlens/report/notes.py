@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from tangentlens.data.messages import counted
 from tangentlens.data.texts import Described
 from tangentlens.data.tokens import Tokens
 from tangentlens.kernels import Architecture, ElmanRNN, LinearRNN, describe
@@ -21,9 +22,11 @@ def notes_on(texts: Described, tokens: Tokens, held_out: int, learned: Iterable[
     if not held_out:
         notes.append("No text is held out, so nothing says how well this generalises; the scores are those at the end.")
     if texts.skipped:
-        notes.append(f"{texts.skipped:,} rows had no usable text or label and were skipped.")
+        notes.append(f"{counted(texts.skipped, 'row')} had no usable text or label and "
+                     f"{'was' if texts.skipped == 1 else 'were'} skipped.")
     if texts.duplicates:
-        notes.append(f"{texts.duplicates:,} texts occur earlier already; equal texts stay on one side of the split.")
+        notes.append(f"{counted(texts.duplicates, 'text')} {'occurs' if texts.duplicates == 1 else 'occur'} earlier "
+                     "already; equal texts stay on one side of the split.")
     for architecture, trajectory in learned:
         about = (_windowless(trajectory), _nothing_learned(trajectory) if held_out else None,
                  _truncated(architecture, tokens, trajectory))
@@ -36,7 +39,10 @@ def notes_on(texts: Described, tokens: Tokens, held_out: int, learned: Iterable[
 
 def _windowless(trajectory: Trajectory) -> str | None:
     count = trajectory.features.windowless
-    return f"{count:,} training texts hold no window (empty, or shorter than it); their output is 0." if count else None
+    if not count:
+        return None
+    return (f"{counted(count, 'training text')} {'holds' if count == 1 else 'hold'} no window (empty, or shorter than "
+            "it), where the output is 0.")
 
 
 def _nothing_learned(trajectory: Trajectory) -> str | None:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tangentlens.data.messages import counted
 from tangentlens.kernels import Architecture, describe, shares
 from tangentlens.predictions.evidence import FREQUENT
 from tangentlens.report import bars, comparison, flagged, summary, verified
@@ -172,7 +173,7 @@ def _print_data(report: Report, console: Console) -> None:
         console,
         f"{figure(data.texts)} texts ({figure(data.training)} training, {figure(data.validation)} validation), "
         f"{figure(data.tokens)} tokens, vocabulary {figure(data.vocabulary)}; {figure(data.unknown)} unknown or rare "
-        f"tokens, {figure(data.duplicates)} duplicates, {figure(data.skipped)} skipped rows",
+        f"tokens, {counted(data.duplicates, 'duplicate')}, {counted(data.skipped, 'skipped row')}",
     )
     console.print()
     table = _table("Classes", ["class"], ["texts", "share", "mean length"])
