@@ -93,12 +93,9 @@ def _unseen(basis: GrowingBasis, duals: Array, allowed: Allowed, cleared: Callab
     rounded = ROUNDED * largest * float(np.linalg.norm(duals))
     allowed = Allowed(max(allowed.norm, rounded), max(allowed.outputs, rounded * largest))
     size = basis.norm(duals.ravel())
-    if size * largest <= allowed.outputs and size <= allowed.norm:
+    if size <= allowed.norm and np.linalg.norm(basis.image(duals)) <= allowed.outputs:
         return duals, size
-    found = _descended(basis, duals, size, allowed)
-    if found is duals:
-        return duals, size
-    left = cleared(found)
+    left = cleared(_descended(basis, duals, size, allowed))
     size, outputs = basis.norm(left.ravel()), float(np.linalg.norm(basis.image(left)))
     share = min(1.0, EXCESS * allowed.norm / max(size, TINY), EXCESS * allowed.outputs / max(outputs, TINY))
     return left * share, size * share
