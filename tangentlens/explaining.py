@@ -13,6 +13,8 @@ from rich.console import Console
 
 from tangentlens.audit import DEFAULT_ARCHITECTURES, audit
 from tangentlens.data import Texts, tokenize
+from tangentlens.data.files import check_kind
+from tangentlens.data.messages import plain
 from tangentlens.errors import DataError, OptionError
 from tangentlens.kernels import ARCHITECTURES, Architecture, describe
 from tangentlens.kernels.parsing import parse_architecture
@@ -134,6 +136,7 @@ def _row(text: str) -> int:
 
 
 def _lines(path: str) -> list[str]:
+    check_kind(Path(path), plain(path))
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

@@ -35,7 +35,7 @@ def read_table(path: str | os.PathLike[str], *, quote: str | None, encoding: str
     """
     path = Path(path)
     name = plain(path)
-    _check(path, name)
+    check_kind(path, name)
     kind = _EXTENSIONS.get(Path(path.name.lower().removesuffix(".gz")).suffix)
     if kind is None:
         raise DataError(f"{name}: files of this kind cannot be read; known are {', '.join(_EXTENSIONS)}, "
@@ -73,13 +73,13 @@ def check_file(path: Path) -> None:
 
 
 def _contents(path: Path, name: str, most: int = -1) -> bytes:
-    _check(path, name)
+    check_kind(path, name)
     with _explained(path, name), path.open("rb") as file:
         return file.read(most)
 
 
-def _check(path: Path, name: str) -> None:
-    """Raises DataError unless there is something that can be read to its end: a file or a pipe."""
+def check_kind(path: Path, name: str) -> None:
+    """Raises DataError, with a remedy, unless there is something that can be read to its end: a file or a pipe."""
     with _explained(path, name):
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):

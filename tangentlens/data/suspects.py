@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from tangentlens.data.files import check_kind
 from tangentlens.data.messages import plain, shown
 from tangentlens.data.sorting import distinct
 from tangentlens.data.threads import parallel
@@ -186,6 +187,7 @@ def _is_expression(entry: str) -> bool:
 def _lines(path: str | os.PathLike[str] | None) -> list[tuple[int, str]]:
     if path is None:
         return []
+    check_kind(Path(path), plain(path))
     try:
         text = Path(path).read_bytes().decode("utf-8-sig")
     except (OSError, ValueError) as error:
@@ -196,10 +198,11 @@ def _lines(path: str | os.PathLike[str] | None) -> list[tuple[int, str]]:
 
 
 def _entries(path: str | os.PathLike[str] | None) -> tuple[str, ...]:
-    for number, line in _lines(path):
+    lines = _lines(path)  # once: of a pipe there is no second time
+    for number, line in lines:
         if _is_expression(line):
             _check(line[1:-1], path, number)
-    return tuple(line for _, line in _lines(path))
+    return tuple(line for _, line in lines)
 
 
 def _named(path: str | os.PathLike[str] | None) -> tuple[tuple[str, str], ...]:

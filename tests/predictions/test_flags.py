@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -199,6 +201,17 @@ def test_few_sources() -> None:
     assert "few sources" in found(tl.MLP(), copied)["rule"]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="devices and pipes of POSIX")
+def test_lists_come_through_pipes_but_not_from_devices(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="/dev/null is a device"):
+        Lists.read(forbid="/dev/null")
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=lambda: (tmp_path / "pipe").write_text("red\n"))
+    writer.start()
+    assert Lists.read(forbid=tmp_path / "pipe").forbidden == ("red",)
+    writer.join()
+
+
 def test_lists(tmp_path: Path) -> None:
     (tmp_path / "allow.txt").write_text("# marks\n§\n")
     (tmp_path / "forbid.txt").write_text("red\n/^blue$/\n")
@@ -232,7 +245,7 @@ def test_a_broken_expression_is_named_with_its_line(tmp_path: Path, content: byt
     path.write_bytes(content)
     with pytest.raises(DataError, match=rf"suspects.txt, line 2: .* is no regular expression {why}; mend it"):
         Lists.read(None, None, path)
-    with pytest.raises(DataError, match=r"nowhere: No such file"):
+    with pytest.raises(DataError, match=r"nowhere: there is no such file"):
         Lists.read(tmp_path / "nowhere")
 
 
