@@ -7,7 +7,7 @@ the processor.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -97,11 +97,15 @@ class Case:
         return setting.steps(self.end, self.critical)
 
     def foretold(self, setting: Setting) -> float:
-        """Seconds that training will take, from a few steps, and from one alone for what is there once."""
+        """Seconds that training will take."""
         network, rate = self.drawn(), setting.rate(self.critical)
-        _, once, more = (seconds(lambda steps=steps: network.train(self.tokens, self.y, setting, rate, steps))
-                         for steps in (1, 1, 1 + PROBED))
-        return once + max(more - once, 0.0) / PROBED * (self.steps(setting) - 1)
+        return foretold(lambda steps: network.train(self.tokens, self.y, setting, rate, steps), self.steps(setting))
+
+
+def foretold(train: Callable[[int], object], steps: int) -> float:
+    """Seconds of so many steps, from a few, and from one alone for what is there once."""
+    _, once, more = (seconds(lambda count=count: train(count)) for count in (1, 1, 1 + PROBED))
+    return once + max(more - once, 0.0) / PROBED * (steps - 1)
 
 
 def distance(found: Array, wanted: Array) -> float:
@@ -132,12 +136,11 @@ def library_row(case: Case) -> Row:
     """What the library's own twin would take, by autograd and full batches at the largest stable rate."""
     setting = Setting(None, 0.0, 0.9)
     network = tl.networks.build(tl.MLP(), vocabulary_size=len(case.tokens.vocabulary), width=WIDTH, device=case.device)
-    spent = [seconds(lambda steps=steps: tl.networks.train(
-        network, case.tokens, case.labels, learning_rate=setting.rate(case.critical), steps=steps, record=[]))
-        for steps in (1, 1, 1 + PROBED)]
-    step = max(spent[2] - spent[1], 0.0) / PROBED
-    return {"setting": f"tl.networks.train: {setting}", "steps": case.steps(setting),
-            "foretold": step * case.steps(setting), "seconds": None, "distance": None, "state": "not run"}
+    steps, rate = case.steps(setting), setting.rate(case.critical)
+    guess = foretold(lambda count: tl.networks.train(network, case.tokens, case.labels, learning_rate=rate,
+                                                     steps=count, record=[]), steps)
+    return {"setting": f"tl.networks.train: {setting}", "steps": steps, "foretold": guess, "seconds": None,
+            "distance": None, "state": "not run"}
 
 
 def compared(asked: Asked, size: int) -> tuple[list[Row], list[Row]]:

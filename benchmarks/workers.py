@@ -96,12 +96,12 @@ def rows_of(architecture: str, size: int, asked: Asked) -> Iterator[Row]:
     yield known | row | {"where": "one process", "killed": 0, "difference": None}
     undisturbed: dict[int, float] = {}
     for workers in CLUSTERS:
-        asked.say(f"workers: {architecture}, {len(texts):,} texts, {workers} workers")
+        asked.say(f"workers: {architecture}, {len(texts):,} texts, {named(workers)}")
         with cluster_of(workers) as client:
             row, found = learned(texts, architecture, client)
         undisturbed[workers] = row["counting"] + row["learning"]
         yield known | row | {"where": named(workers), "killed": 0, "difference": difference(found, expected)}
-    asked.say(f"workers: {architecture}, {len(texts):,} texts, {KILLED} workers, killed in the middle")
+    asked.say(f"workers: {architecture}, {len(texts):,} texts, {named(KILLED)}, killed in the middle")
     moments = tuple(share * undisturbed[KILLED] for share in MOMENTS)
     with cluster_of(KILLED) as client, Killer(client, moments) as killer:
         row, found = learned(texts, architecture, client)

@@ -140,7 +140,7 @@ def audited(texts: Texts | Callable[[], Texts], chosen: tuple[Architecture, ...]
     data = glance(about, material.tokens, material.held_tokens, tokenizer=plain(options.tokenizer),
                   training_rows=material.rows[0], validation_rows=material.rows[1])
     looked = any(trajectory.best for trajectory in trajectories)  # where nothing is learned, nothing is flagged
-    notes = (*heard, *about.notes(), *(lists.notes() if looked else ()),
+    notes = (*heard, *(lists.notes() if looked else ()),
              *notes_on(about, material.tokens, len(material.held_labels), zip(chosen, trajectories, strict=True)))
     flagged, gone = (flagged, flags_table([])) if earlier is None else compared_flags(flagged, earlier)
     content = Report(f"What networks learn from {about.source}", data, answers, notes,

@@ -30,7 +30,7 @@ MANY = 20_000  # … of so many features: the basis is far from having all of mo
 RANK = 1e-12  # share of the largest eigenvalue of ZᵀZ below which one is rounding
 MOSTLY = 0.5  # share of the squared norm of weights that is enough to take them as they are …
 NEAR, STEPS = 0.01, 30  # … else weights near them are taken, to this share of their outputs, or so many steps
-ROUNDED = 1e7  # by how much more outputs of 32 bits round than those of 64
+COARSER = 1e7  # by how much more outputs of 32 bits round than those of 64
 
 
 class FeatureBasis(GrowingBasis):
@@ -116,7 +116,7 @@ class FeatureBasis(GrowingBasis):
     def grow(self, vectors: Array) -> int:
         """Adds Zᵀ a for dual vectors (n c, p), as far as it is new; returns how many vectors were added."""
         residual, _, noise = self.left_out(vectors)
-        noise *= ROUNDED if self.outputs.dtype == np.float32 else 1.0
+        noise *= COARSER if self.outputs.dtype == np.float32 else 1.0
         return self.add(residual[:, norms(residual) > noise])
 
     def add(self, residual: Array) -> int:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tangentlens.data.threads import parallel
 from tangentlens.learning.basis import TOGETHER, GrowingBasis, across, runs_of, times
-from tangentlens.learning.feature_basis import ROUNDED, FeatureBasis
+from tangentlens.learning.feature_basis import COARSER, FeatureBasis
 from tangentlens.learning.integrals import integrals
 from tangentlens.learning.losses import Targets
 from tangentlens.learning.product import TINY, KernelProduct
@@ -224,7 +224,7 @@ class GalerkinFlow:
             path, moments = [path[place] for place in chosen], moments[[0, *(chosen + 1)]]
         weight, growth, self.coming = np.sqrt(np.diff(moments)), self._growth, 0.0
         residual, largest, noise = self.basis.left_out(self._slopes(path, weight, moments[-1]))
-        noise *= ROUNDED if self.narrow(moments[-1]) else 1.0
+        noise *= COARSER if self.narrow(moments[-1]) else 1.0
         least = max(SPARED * self.tolerance * largest, noise,  # below it, directions are those of rounding
                     ROUNDING * self.steepest * float(np.linalg.norm(weight)))
         before = len(self.basis)

@@ -48,10 +48,8 @@ class DeviceProduct(KernelProduct):
                                            check_invariants=False)
         return made.to(self.device)
 
-    def norm(self, duals: Array) -> float:
-        """√(aᵀ Θ a) of a, (n, c), as the norm of Zᵀ a."""
-        shared = float((self.by_columns @ self._moved(self._padded(duals))).square().sum())
-        return float(np.sqrt(shared + np.sum(self.own[:len(duals), None] * duals**2)))
+    def _squared(self, duals: Array) -> float:
+        return float((self.by_columns @ self._moved(self._padded(duals))).square().sum())
 
     def _shared(self, vectors: Array) -> Array:
         f: Array = (self.by_rows @ (self.by_columns @ self._moved(vectors))).cpu().numpy()

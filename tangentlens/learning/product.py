@@ -108,12 +108,14 @@ class KernelProduct:
         """√(aᵀ Θ a) of a, (n, c), as the norm of Zᵀ a, which keeps the digits that the former loses where Θ sees little
         of a.
         """
-        padded, shared = self._padded(duals), 0.0
+        return math.sqrt(self._squared(duals) + float(np.sum(self.own[:len(duals), None] * duals**2)))
+
+    def _squared(self, duals: Array) -> float:
+        """‖Zᵀ a‖², but for what texts alone have."""
         if self.runs:
-            shared = float(np.sum(self.gathered(duals)**2))
-        elif self.lanes:
-            shared = summed(lambda lane: float(np.sum(multiplied(lane[0], padded)**2)), self._both_ways)
-        return math.sqrt(shared + float(np.sum(self.own[:len(duals), None] * duals**2)))
+            return float(np.sum(self.gathered(duals)**2))
+        padded = self._padded(duals)
+        return sum(parallel(lambda lane: float(np.sum(multiplied(lane[0], padded)**2)), self._both_ways))
 
     @cached_property
     def _tilts(self) -> list[Array]:

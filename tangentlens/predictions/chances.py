@@ -53,3 +53,13 @@ def discovery_rates(p: NDArray[Any]) -> Array:
     rates = np.empty(len(p))
     rates[falling] = np.minimum.accumulate(p[falling] * (len(p) / np.arange(len(p), 0, -1)))
     return np.minimum(rates, 1.0)
+
+
+def rate_error(hits: int, count: int) -> float:
+    """Standard error of hits / count as Agresti and Coull have it, with two more hits and two more misses: never 0.
+
+    >>> round(rate_error(3, 3), 3), round(rate_error(320, 400), 3), rate_error(0, 0)
+    (0.171, 0.02, nan)
+    """
+    share = (hits + 2) / (count + 4)
+    return float(np.sqrt(share * (1 - share) / (count + 4))) if count else float("nan")

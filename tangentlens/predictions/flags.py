@@ -97,7 +97,7 @@ def _pattern_flags(found: Pulls, learned: Learned, ground: Ground) -> list[dict[
     chosen = np.flatnonzero((one_class | alone | few | named.forbidden) & (named.forbidden | ~named.allowed))
     cues, rows = cues_of(found, chosen, ground.tokens.vocabulary), []
     for j, cue, column in zip(chosen.tolist(), cues, leading(found, chosen, learned), strict=True):
-        holds = Holds(forbidden=bool(named.forbidden[j]), one_class=bool(one_class[j]), few=bool(few[j]),
+        holds = _Holds(forbidden=bool(named.forbidden[j]), one_class=bool(one_class[j]), few=bool(few[j]),
                       most=bool(2 * inside[j] > every[j]))
         rule, reason = _rule(holds, named.patterns[j], named.kinds[j], sources[j])
         name = ground.classes[found.toward[j]]
@@ -149,7 +149,7 @@ class _Named:
 
 
 @dataclass(frozen=True)
-class Holds:
+class _Holds:
     """Which rules hold for a feature, and whether most texts with it are of one class."""
 
     forbidden: bool
@@ -158,7 +158,7 @@ class Holds:
     most: bool
 
 
-def _rule(holds: Holds, named: str, kind: str, sources: str) -> tuple[str, str]:
+def _rule(holds: _Holds, named: str, kind: str, sources: str) -> tuple[str, str]:
     """The rule that flags a feature, of those that hold, and its reason."""
     if holds.forbidden:
         return "forbidden", "it is on your list of forbidden features"

@@ -16,6 +16,7 @@ from tangentlens.features.patterns import escaped, names_of
 from tangentlens.kernels import Architecture, SelfAttention, describe
 from tangentlens.kernels.activations import ACTIVATIONS
 from tangentlens.kernels.comparing import parts
+from tangentlens.predictions.chances import rate_error
 from tangentlens.predictions.evidence import ORDERS, Evidence
 from tangentlens.predictions.measures import bias_sources, by_order, mains_and_joints
 from tangentlens.predictions.questions import Answers, least_length, share_of_joints
@@ -147,16 +148,6 @@ def accuracy_table(right: NDArray[np.bool_], holding: NDArray[np.bool_]) -> pl.D
             share = float(chosen.mean()) if len(chosen) else float("nan")
             rows.append((subset, len(chosen), share, rate_error(int(chosen.sum()), len(chosen))))
     return _table("accuracy", rows)
-
-
-def rate_error(hits: int, count: int) -> float:
-    """Standard error of hits / count as Agresti and Coull have it, with two more hits and two more misses: never 0.
-
-    >>> round(rate_error(3, 3), 3), round(rate_error(320, 400), 3), rate_error(0, 0)
-    (0.171, 0.02, nan)
-    """
-    share = (hits + 2) / (count + 4)
-    return float(np.sqrt(share * (1 - share) / (count + 4))) if count else float("nan")
 
 
 def _contrary(learned: Learned, answers: Answers, evidence: Evidence) -> pl.DataFrame:

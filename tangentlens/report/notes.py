@@ -18,7 +18,7 @@ WORTH_A_NOTE = 1e-3  # share of the kernel that truncation may leave out unmenti
 def notes_on(texts: Described, tokens: Tokens, held_out: int, learned: Iterable[tuple[Architecture, Trajectory]]
              ) -> tuple[str, ...]:
     """One sentence for everything a reader should know; `tokens` are those of the training texts."""
-    notes = []
+    notes = texts.notes()
     if not held_out:
         notes.append("No text is held out, so nothing says how well this generalises; the scores are those at the end.")
     if texts.skipped:

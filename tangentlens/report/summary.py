@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from math import sqrt
 from typing import Any
 
 import polars as pl
 
-from tangentlens.predictions.chances import at_least
+from tangentlens.predictions.chances import at_least, rate_error
 from tangentlens.report.content import ArchitectureAnswer, Report
-from tangentlens.report.wording import figure, finite, percent
+from tangentlens.report.wording import figure, finite, percent, rate
 
 CHANCE = 0.05  # level of exact tests, of both sides together
 _OFFSET = re.compile(r"(?<!\\)((?:\\\\)*)@\w+$")  # `good@0`, `good@lag2`; an escaped `\@` belongs to the token
@@ -151,9 +150,17 @@ def beats(accuracy: float, texts: int, share: float) -> bool:
     return bool(at_least(round(accuracy * texts), texts, share) < CHANCE / 2)
 
 
-def around(share: float, texts: int) -> float:
+def error_of(share: float, texts: int) -> float:
     """The standard error of a share of so many texts."""
-    return sqrt(share * (1 - share) / texts) if texts else 0.0
+    return rate_error(round(share * texts), texts)
+
+
+def best_rate(report: Report) -> str:
+    """The best accuracy and its standard error; a dash if nothing was validated."""
+    best = most_accurate(report)
+    if best is None or best.accuracy is None:
+        return rate(None, None)
+    return rate(best.accuracy, error_of(best.accuracy, report.data.validation))
 
 
 def no_better(report: Report) -> list[str]:
@@ -171,7 +178,7 @@ def baseline(report: Report) -> str | None:
     if share is None or not texts:
         return None
     return (f"Always answering {label} gets {percent(share)} right; on {figure(texts)} held-out texts chance moves "
-            f"that by ± {100 * around(share, texts):.1f} points.")
+            f"that by ± {100 * error_of(share, texts):.1f} points.")
 
 
 def doubt(report: Report) -> str | None:

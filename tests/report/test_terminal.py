@@ -10,8 +10,10 @@ from hostile import make_report
 from rich.console import Console
 
 import tangentlens as tl
+from tangentlens.report.comparison import accuracies, rated
 from tangentlens.report.content import Report
 from tangentlens.report.page import render
+from tangentlens.report.summary import best_rate
 from tangentlens.report.terminal import print_report
 
 
@@ -58,3 +60,9 @@ def test_eighty_columns_hold_every_number() -> None:
     assert max(len(line) for line in text.splitlines()) <= 80
     for needed in ("1,234 texts", "wonderful 1", "+0.909", "75.0 %", "80.0 %", "12,345", "learned"):
         assert needed in text
+
+
+def test_the_best_accuracy_is_as_sure_as_the_comparison_says() -> None:
+    report = tl.compare(tl.small_reviews(120), [tl.MLP()]).content
+    assert best_rate(report) == rated(accuracies(report.compared[0])["all"])
+    assert f"<strong>{best_rate(report)}</strong>" in render(report)
