@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -103,7 +104,7 @@ class GrowingBasis:
 
     def norm(self, vector: Array) -> float:
         """The norm of a vector of the space of the basis, (n c,), in its inner product."""
-        return self.product.norm(vector.reshape(self.shape))
+        return math.sqrt(max(0.0, float(vector @ self.image(vector[:, None])[:, 0])))
 
     def grow(self, vectors: Array) -> int:
         """Adds dual vectors (n c, p), as far as they are new; returns how many were added.

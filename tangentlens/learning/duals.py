@@ -92,13 +92,19 @@ def _unseen(basis: GrowingBasis, duals: Array, allowed: Allowed, cleared: Callab
     largest = math.sqrt(basis.largest)
     rounded = ROUNDED * largest * float(np.linalg.norm(duals))
     allowed = Allowed(max(allowed.norm, rounded), max(allowed.outputs, rounded * largest))
-    size = basis.norm(duals.ravel())
-    if size <= allowed.norm and np.linalg.norm(basis.image(duals)) <= allowed.outputs:
+    size, outputs = _sizes(basis, duals)
+    if size <= allowed.norm and outputs <= allowed.outputs:
         return duals, size
     left = cleared(_descended(basis, duals, size, allowed))
-    size, outputs = basis.norm(left.ravel()), float(np.linalg.norm(basis.image(left)))
+    size, outputs = _sizes(basis, left)
     share = min(1.0, EXCESS * allowed.norm / max(size, TINY), EXCESS * allowed.outputs / max(outputs, TINY))
     return left * share, size * share
+
+
+def _sizes(basis: GrowingBasis, duals: Array) -> tuple[float, float]:
+    """√(aᵀ Θ a) and the norm of Θ a."""
+    image = basis.image(duals)
+    return math.sqrt(max(0.0, float(np.sum(duals * image)))), float(np.linalg.norm(image))
 
 
 def _descended(basis: GrowingBasis, left: Array, size: float, allowed: Allowed) -> Array:

@@ -48,17 +48,12 @@ class DeviceProduct(KernelProduct):
                                            check_invariants=False)
         return made.to(self.device)
 
-    def _squared(self, duals: Array) -> float:
-        return float((self.by_columns @ self._moved(self._padded(duals))).square().sum())
-
     def _shared(self, vectors: Array) -> Array:
-        f: Array = (self.by_rows @ (self.by_columns @ self._moved(vectors))).cpu().numpy()
-        return f.reshape(vectors.shape)
-
-    def _moved(self, vectors: Array) -> Any:
         import torch
 
-        return torch.from_numpy(np.ascontiguousarray(vectors, np.float64).reshape(self.rows, -1)).to(self.device)
+        there = torch.from_numpy(np.ascontiguousarray(vectors, np.float64).reshape(self.rows, -1)).to(self.device)
+        f: Array = (self.by_rows @ (self.by_columns @ there)).cpu().numpy()
+        return f.reshape(vectors.shape)
 
 
 def found_device(name: str) -> Any:

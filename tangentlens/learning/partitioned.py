@@ -73,16 +73,6 @@ def pulled(part: Arrays, sums: Arrays, duals: Array | None) -> Arrays:
     return {"f": f if duals is None else f + part["own"][:, None] * duals}
 
 
-def squared(sums: Arrays) -> Arrays:
-    """‖u‖²."""
-    return {"squared": np.asarray(np.sum(sums["sums"] ** 2))}
-
-
-def squared_alone(part: Arrays, duals: Array) -> Arrays:
-    """What texts alone add to the squared norm of Zᵀ a."""
-    return {"squared": np.asarray(np.sum(part["own"][:, None] * duals**2))}
-
-
 def rare_between(part: Arrays, duals: Array, low: int, high: int) -> Arrays:
     """Columns low … high − 1 that only one text of a part has, and Zᵀ a there."""
     first, last = np.searchsorted(part["rare_columns"], [low, high])
@@ -131,13 +121,6 @@ class PartitionedProduct(KernelProduct):
         results = self.features.engine.stream(pulled, self.parts, [sums] * len(self.parts), mine)
         f = np.concatenate([part["f"] for part in self.features.engine.get(results)])
         return f[:, 0] if duals.ndim == 1 else f
-
-    def norm(self, duals: Array) -> float:
-        """√(aᵀ Θ a) of a, (n, c), as the norm of Zᵀ a."""
-        engine, mine = self.features.engine, self.features.cut_at_parts(np.ascontiguousarray(duals, np.float64))
-        results = [*engine.stream(squared, [self.sums(mine)]),
-                   *engine.stream(squared_alone, self.parts[:len(mine)], mine)]
-        return float(np.sqrt(sum(float(found["squared"]) for found in engine.get(results))))
 
     def sums(self, duals: list[Array]) -> Any:
         """The handle of u = Σ_i Z_iᵀ a_i over the shared columns, for duals by part."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -103,19 +102,6 @@ class KernelProduct:
         found = summed(lambda lane: _tilted(*lane, padded), zip(self._both_ways, self._tilts, strict=True))
         found += np.stack([self.own, self.own ** (1 - TILT)])[:, :, None] * padded
         return found[0], found[1]
-
-    def norm(self, duals: Array) -> float:
-        """√(aᵀ Θ a) of a, (n, c), as the norm of Zᵀ a, which keeps the digits that the former loses where Θ sees little
-        of a.
-        """
-        return math.sqrt(self._squared(duals) + float(np.sum(self.own[:len(duals), None] * duals**2)))
-
-    def _squared(self, duals: Array) -> float:
-        """‖Zᵀ a‖², but for what texts alone have."""
-        if self.runs:
-            return float(np.sum(self.gathered(duals)**2))
-        padded = self._padded(duals)
-        return sum(parallel(lambda lane: float(np.sum(multiplied(lane[0], padded)**2)), self._both_ways))
 
     @cached_property
     def _tilts(self) -> list[Array]:

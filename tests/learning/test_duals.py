@@ -7,7 +7,10 @@ import pytest
 from scipy.integrate import solve_ivp
 
 import tangentlens as tl
-from tangentlens.learning import by_text
+from tangentlens.learning import KernelProduct, by_text
+from tangentlens.learning.basis import GrowingBasis
+from tangentlens.learning.duals import EXCESS, Allowed, _towards, _unseen
+from tangentlens.learning.feature_basis import FeatureBasis
 from tangentlens.learning.integrals import integrals
 from tangentlens.learning.losses import encode
 
@@ -19,6 +22,13 @@ def stored(request, monkeypatch):
         monkeypatch.setattr(by_text, "MANY", 1)
         monkeypatch.setattr(by_text, "DENSE", 0)
     return request.param
+
+
+@pytest.fixture
+def by_texts(monkeypatch):
+    """The map stored by texts, so that the basis is one of features."""
+    monkeypatch.setattr(by_text, "MANY", 1)
+    monkeypatch.setattr(by_text, "DENSE", 0)
 
 
 def few_tokens(texts=300, tokens=25, seed=0):
@@ -196,3 +206,49 @@ def test_integrals_are_exact_for_polynomials_in_the_logarithm():
     for end, value in zip(times, found, strict=True):
         v = np.log(end * (nodes + 1) / 2 + times[1])
         np.testing.assert_allclose(value, np.stack([v**0, v, v**5]) @ weights * end / 2, rtol=1e-9, atol=1e-12)
+
+
+def grown(texts, tokens, seed, *, dtype=np.float64, balanced=False, outputs=1):
+    """A basis of features with some vectors, and the slope that it grew from."""
+    features = tl.MLP().features(few_tokens(texts, tokens, seed)[0])
+    basis = FeatureBasis(KernelProduct(features), (texts, outputs), balanced, dtype)
+    slope = np.random.default_rng(seed).normal(size=(texts * outputs, 1))
+    basis.grow(slope)
+    return basis, slope
+
+
+def test_a_basis_of_32_bits_does_not_grow_by_what_they_round(by_texts):
+    basis, slope = grown(60, 25, 0, dtype=np.float32)
+    assert basis.grow(slope.astype(np.float32).astype(np.float64)) == 0
+    assert basis.grow(np.random.default_rng(1).normal(size=slope.shape)) == 1
+
+
+def test_weights_that_add_up_to_nothing_are_nothing_new(by_texts):
+    basis, _ = grown(60, 25, 0, balanced=True, outputs=3)
+    alike = np.repeat(basis.seen(np.ones((180, 1)))[::3], 3, axis=0)
+    assert basis.add(alike) == 0
+    assert len(basis) == 1
+
+
+def test_duals_that_move_outputs_too_far_are_not_left_alone():
+    """Though their norm in Θ is allowed."""
+    features = tl.MLP().features(few_tokens(60, 25)[0])
+    basis = GrowingBasis(KernelProduct(features), (60, 1))
+    duals = np.random.default_rng(0).normal(size=(60, 1))
+    size, outputs = basis.norm(duals.ravel()), float(np.linalg.norm(basis.image(duals)))
+    basis.largest = float(np.linalg.eigvalsh(features.kernel())[-1])
+    same, _ = _unseen(basis, duals, Allowed(2 * size, 2 * outputs), lambda left: left)
+    assert same is duals
+    less, _ = _unseen(basis, duals, Allowed(2 * size, 0.1 * outputs), lambda left: left)
+    assert np.linalg.norm(basis.image(less)) <= EXCESS * 0.1 * outputs
+
+
+def test_what_steps_add_is_orthogonal_to_the_basis(by_texts):
+    """Also where nearly all of an image is in the basis, and what is left of it is rounding."""
+    for seed in range(5):
+        basis, _ = grown(60, 6, seed)
+        while basis.grow(np.random.default_rng(len(basis)).normal(size=(60, 1))) and len(basis) < 5:
+            pass
+        wanted = basis.seen(np.random.default_rng(9).normal(size=(60, 1)))
+        _, _, directions = _towards(basis, wanted, Allowed(0.0, 0.0))
+        assert np.abs(basis.features.T @ directions).max() < 1e-9
