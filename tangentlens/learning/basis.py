@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tangentlens.data.threads import parallel, workers
+from tangentlens.learning.kernel_range import KernelRange, kernel_range
 from tangentlens.learning.memory import free
 from tangentlens.learning.product import TINY, KernelProduct
 
@@ -44,6 +46,7 @@ class GrowingBasis:
         self.null = np.empty((size, 0))
         self.outputs: NDArray[Any] = np.empty((product.rows * shape[1], 0))
         self.narrow = np.empty((size, 0), np.float32)  # outputs on the training texts, as far as they were asked for
+        self.all = False  # whether the vectors are all that there are
         self.largest = 0.0  # largest squared norm wᵀ Θ w of a unit vector so far
 
     def __len__(self) -> int:
@@ -62,11 +65,12 @@ class GrowingBasis:
         return self.narrow
 
     def left_out(self, duals: Array) -> tuple[Array, float, float]:
-        """What the basis leaves out of dual vectors (n c, p), written over them; the largest norm of theirs, and the
-        norm below which the first is rounding.
+        """What the basis leaves out of dual vectors (n c, p), which may be written over them; the largest norm of what
+        Θ sees of them, as far as that is known, and the norm below which the first is rounding.
         """
-        size = float(np.max(norms(duals)))
-        return less(duals, self.vectors, across(self.fitted, duals)), size, ROUNDING * size
+        whole, seen = float(np.max(norms(duals))), self._in_range(duals)
+        size = whole if seen is duals else float(np.max(norms(seen)))
+        return less(seen, self.vectors, across(self.fitted, seen)), size, ROUNDING * whole
 
     def outputs_at(self, points: Array) -> Array:
         """Outputs F z on all rows, (rows c, p), for coefficients (m, p)."""
@@ -93,8 +97,27 @@ class GrowingBasis:
         modes = modes[:, kept] * scale[:, None]
         return np.asarray((modes / values[kept]) @ modes.T)
 
+    @cached_property
+    def range(self) -> KernelRange | None:
+        """The range of Θ, where it is known."""
+        return kernel_range(self.product, self.shape[1])
+
+    def _in_range(self, vectors: Array) -> Array:
+        """The part of dual vectors (n c, p) in the range of Θ, where that is known."""
+        return vectors if self.range is None else self.range.part(vectors)
+
+    def complete(self, most: int) -> bool:
+        """Adds all vectors that there are, if they are known and so few; whether they are."""
+        everything = None if self.all or self.range is None else self.range.spanning(self.shape[0], most)
+        if everything is not None:
+            self.all = True
+            while self.grow(everything):
+                pass
+        return self.all
+
     def without_null(self, vectors: Array) -> Array:
         """The part of dual vectors outside of the null space, as far as that is known."""
+        vectors = self._in_range(vectors)
         return vectors - self.null @ (self.null.T @ vectors) if self.null.shape[1] else vectors
 
     def image(self, duals: Array) -> Array:
@@ -157,8 +180,10 @@ class GrowingBasis:
 
     def _new_in(self, vectors: Array) -> Array:
         """The part of dual vectors that is orthogonal to the basis, as unit vectors; rounding is left out."""
+        vectors, whole = self._in_range(vectors), norms(vectors)
         size = norms(vectors)
-        vectors = vectors[:, size > 0] / size[size > 0]
+        kept = size > ROUNDING * whole
+        vectors = vectors[:, kept] / size[kept]
         overlap = across(self.fitted, vectors)
         if np.all(np.abs(overlap) <= SLIGHT * np.sqrt(self.largest)):
             return self._even(vectors)
@@ -167,7 +192,7 @@ class GrowingBasis:
         vectors = vectors[:, size > SPANNED] / size[size > SPANNED]
         if not np.all(size > KEPT):  # else it is enough that `_with_image` projects once more
             vectors = less(vectors, self.vectors, across(self.fitted, vectors))
-        return self._even(vectors)
+        return self._even(self._in_range(vectors))
 
     def _even(self, vectors: Array) -> Array:
         """Vectors (… c, p) of which those of each text add up to zero, if they are to: rounding would grow otherwise,

@@ -62,9 +62,13 @@ def _blocks(path: list[Array], integrals: list[Array], change: Callable[[Array, 
 
 
 def _from_duals(basis: GrowingBasis, path: list[Array], integrals: list[Array], allowed: Allowed) -> float:
-    """With V z at hand: if Θ sees too much of the difference at the end, V z and what it hardly sees of that, in the
-    share by which the difference has grown at each moment.
+    """With V z at hand. Where the range of Θ is known, V z and what is not in it; else, if Θ sees too much of the
+    difference at the end, V z and what it hardly sees of that, in the share by which the difference has grown at each
+    moment.
     """
+    if (known := basis.range) is not None:
+        _blocks(path, integrals, lambda duals, z: times(basis.vectors, z) + known.unseen(duals))
+        return _rounding(basis, integrals[-1])
     inverse = basis.inverse()
 
     def completed(duals: Array, z: Array | float = 0.0) -> Array:
@@ -89,9 +93,8 @@ def _unseen(basis: GrowingBasis, duals: Array, allowed: Allowed, cleared: Callab
     """What of duals (n c, 1), of which the basis sees nothing, has about what is allowed at most, and its norm in Θ:
     themselves, or what conjugate gradients leave of them on the way to an x with Θ x = Θ a.
     """
-    largest = math.sqrt(basis.largest)
-    rounded = ROUNDED * largest * float(np.linalg.norm(duals))
-    allowed = Allowed(max(allowed.norm, rounded), max(allowed.outputs, rounded * largest))
+    rounded = _rounding(basis, duals)
+    allowed = Allowed(max(allowed.norm, rounded), max(allowed.outputs, rounded * math.sqrt(basis.largest)))
     size, outputs = _sizes(basis, duals)
     if size <= allowed.norm and outputs <= allowed.outputs:
         return duals, size
@@ -99,6 +102,11 @@ def _unseen(basis: GrowingBasis, duals: Array, allowed: Allowed, cleared: Callab
     size, outputs = _sizes(basis, left)
     share = min(1.0, EXCESS * allowed.norm / max(size, TINY), EXCESS * allowed.outputs / max(outputs, TINY))
     return left * share, size * share
+
+
+def _rounding(basis: GrowingBasis, duals: Array) -> float:
+    """What rounding of duals comes to in the norm of Θ."""
+    return ROUNDED * math.sqrt(basis.largest) * float(np.linalg.norm(duals))
 
 
 def _sizes(basis: GrowingBasis, duals: Array) -> tuple[float, float]:

@@ -45,6 +45,8 @@ NARROW = 5e-3  # tolerance from which on the projected flow is worked out in 32 
 LARGE = 2**20  # … from outputs of 32 bits, too, if it has so many …
 LATE = 1e5  # … up to the square of this times the tolerance, in natural units: slow modes move by what slopes round
 MOST = 600  # basis vectors
+COMPLETE = 128, 256  # all are taken if they are so few, or, of a linear flow, so few …
+SHORT = 3, 384  # … or if they are so many times as there are in the basis, and no more than this
 
 
 @dataclass
@@ -77,7 +79,9 @@ class GalerkinFlow:
             self.product, shape, balanced, dtype)
         slope = self.reduced().slope(np.zeros(shape))[:, None]
         self.steepest = self.basis.left_out(slope.copy())[1]
-        self._follow(self.basis.grow(slope), START)
+        added = self.basis.grow(slope)
+        if not (added and self.basis.complete(COMPLETE[int(self.targets.loss.linear)])):
+            self._follow(added, START)
         self.z = np.zeros(len(self.basis))
 
     def reduced(self, *, narrow: bool = False) -> ReducedFlow:
@@ -112,9 +116,10 @@ class GalerkinFlow:
         narrow = self.narrow(float(stops[-1]))
         if not narrow:
             self.basis.widen()
+        self.basis.complete(min(SHORT[1], SHORT[0] * len(self.basis)))
         ended, flow, share = False, self.reduced(narrow=narrow), ALLOWED[int(self.tolerance >= COARSE)]
         met = Met(self.first)  # segments are alike: each is as long, beside the time before it
-        start = flow.begin(self.padded(self.z))
+        start, changes = flow.begin(self.padded(self.z)), list[float]()
         while True:
             path = list(flow.path(self.padded(self.z), self.t, stops, self.tolerance / STEPPING, start, met))
             push = self._enrich(path, np.concatenate([[self.t], stops]))
@@ -122,6 +127,8 @@ class GalerkinFlow:
                 flow = self.reduced(narrow=narrow)
                 start = flow.begin(self.padded(self.z), start)
                 path = self._pushed(path, stops, start, push)
+                changes.append(self.coming)
+                self.coming = _remaining(changes)
             allowed = share * max(self.tolerance - self.missing / _size(path[-1]), LEAST * self.tolerance)
             if needed and not ended and (push is None or self.coming < max(ROUGH, allowed)):
                 count = needed(stops, path)
@@ -291,6 +298,17 @@ def _main(vectors: Array, count: int) -> tuple[Array, Array]:
     size = np.sqrt(np.maximum(values[::-1], 0.0))
     floor = max(1e-8 * float(size[0]), TINY)  # what is smaller is rounding of the values
     return times(vectors, (modes[:, ::-1] / np.maximum(size, floor))[:, :count]), size
+
+
+def _remaining(changes: list[float]) -> float:
+    """What rounds are still to change, at least as much as the last one has: rounds that shrink slowly fluctuate, so
+    that one small change says little. Changes are taken to shrink by as much a round as since the largest.
+    """
+    last, most = len(changes) - 1, int(np.argmax(changes))
+    if not last or not changes[most]:
+        return changes[last]
+    ratio = min((changes[last] / changes[most]) ** (1 / (last - most)) if most < last else 1.0, RATIOS[1])
+    return max(changes[last], changes[last - 1] * ratio) * max(1.0, ratio / (1 - ratio))
 
 
 def _size(z: Array) -> float:

@@ -31,6 +31,7 @@ class DeviceProduct(KernelProduct):
         columns = sparse.csr_array(sparse.vstack(self.lanes)) if self.lanes else sparse.csr_array((0, self.rows))
         self.stored = columns.nnz
         self.by_columns, self.by_rows = self._there(columns), self._there(sparse.csr_array(columns.T))
+        self.lacking  # noqa: B018  is looked for while there are lanes, and then known
         self.lanes = []
 
     @property

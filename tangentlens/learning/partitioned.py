@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from itertools import repeat
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from tangentlens.data.storage import Arrays
 from tangentlens.errors import OptionError
 from tangentlens.learning.parts import Layout, PartitionedFeatures, matrix_of
-from tangentlens.learning.product import KernelProduct
+from tangentlens.learning.product import KernelProduct, few_texts
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -88,6 +90,15 @@ def rare_among(part: Arrays, duals: Array, wanted: Ints) -> Arrays:
         part["rare_rows"][place[found]]]}
 
 
+def without_own(part: Arrays, most: int) -> Arrays:
+    """A part's texts that have no feature of their own, or one more than `most` of them, and their rows of Z_i, whose
+    indices are those of all parts.
+    """
+    texts = np.flatnonzero(part["own"] == 0)[:most + 1]
+    rows = matrix_of(part, len(part["columns"]))[texts]
+    return {"texts": texts, "data": rows.data, "indices": part["columns"][rows.indices], "indptr": rows.indptr}
+
+
 class PartitionedProduct(KernelProduct):
     """Θ over parts, as KernelProduct; a part's blocks are in use only while it has its turn."""
 
@@ -121,6 +132,21 @@ class PartitionedProduct(KernelProduct):
         results = self.features.engine.stream(pulled, self.parts, [sums] * len(self.parts), mine)
         f = np.concatenate([part["f"] for part in self.features.engine.get(results)])
         return f[:, 0] if duals.ndim == 1 else f
+
+    @cached_property
+    def lacking(self) -> tuple[Ints, sparse.csr_array] | None:
+        """See KernelProduct.lacking."""
+        engine, counts = self.features.engine, self.features.abouts[:, 0]
+        columns = len(engine.value(self.shared)["shared"])
+        most = few_texts(columns)
+        found = list[Arrays]()
+        for part in engine.get(engine.stream(without_own, self.parts[:len(counts)], [most] * len(counts))):
+            found.append(part)
+            if sum(len(one["texts"]) for one in found) > most:
+                return None
+        first, rows = np.cumsum(counts) - counts, [matrix_of(part, columns) for part in found]
+        texts = np.concatenate([part["texts"] + low for part, low in zip(found, first, strict=True)])
+        return texts, sparse.csr_array(sparse.vstack(rows))
 
     def sums(self, duals: list[Array]) -> Any:
         """The handle of u = Σ_i Z_iᵀ a_i over the shared columns, for duals by part."""

@@ -19,11 +19,14 @@ from tangentlens.features.family import Family, Features
 from tangentlens.learning import by_text
 
 Array = NDArray[np.float64]
-LANES = 8  # runs of columns that are multiplied side by side; results do not depend on the number of processors
+LANES = 12  # runs of columns that are multiplied side by side; results do not depend on the number of processors
 LANE = 2**17  # stored counts of a lane, at least about
 LONG = 8  # entries of a column that is read as fast wherever it stands
 SMALL = 200_000  # stored counts below which there is one lane only
 TINY = float(np.finfo(np.float64).tiny)
+FEW = 128  # texts without a feature of their own, or features, that Z is looked at by itself for …
+LARGE = 2**18  # … if it has no more entries then …
+STORED = 2**22  # … and is not looked for among more stored counts
 TILT = 0.75  # power of the squares of a feature by which it is weighted less: more would favour rare ones too much
 
 
@@ -100,14 +103,34 @@ class KernelProduct:
         self.products += 2 * duals.shape[1]
         padded = self._padded(duals)
         found = summed(lambda lane: _tilted(*lane, padded), zip(self._both_ways, self._tilts, strict=True))
-        found += np.stack([self.own, self.own ** (1 - TILT)])[:, :, None] * padded
+        found += self._own_tilted * padded
         return found[0], found[1]
+
+    @cached_property
+    def _own_tilted(self) -> Array:
+        """What each text alone adds to both, (2, n + n', 1)."""
+        return np.stack([self.own, self.own ** (1 - TILT)])[:, :, None]
 
     @cached_property
     def _tilts(self) -> list[Array]:
         """W, (some, 1) for every run of rows of Zᵀ, of which none is empty."""
         squares = (np.add.reduceat(lane.data**2, lane.indptr[:-1]) for lane in self.lanes)
         return [np.maximum(one, TINY)[:, None] ** -TILT for one in squares]
+
+    @cached_property
+    def lacking(self) -> tuple[NDArray[np.intp], sparse.csr_array] | None:
+        """The training texts that have no feature of their own, (q,), and their rows of Z, (q, k); None where those are
+        many, and features too, or Z is large.
+        """
+        n = len(self.features)
+        if self.runs:
+            few = n <= few_texts(self.columns)
+            return (np.arange(n), sparse.csr_array(self.spread(np.eye(self.columns))[:n])) if few else None
+        texts = np.flatnonzero(self.own[:n] == 0)
+        if len(texts) > few_texts(sum(lane.shape[0] for lane in self.lanes)) or self.nnz > STORED:
+            return None
+        rows = [sparse.csr_array((0, len(texts))), *(lane[:, texts] for lane in self.lanes)]
+        return texts, sparse.csr_array(sparse.vstack(rows).T)
 
     @property
     def columns(self) -> int:
@@ -149,6 +172,11 @@ class KernelProduct:
         if not (self @ start)[:n].any():  # the entries of Θ are not negative, so this means Θ = 0
             return 0.0
         return float(eigsh(operator, k=1, which="LA", tol=1e-4, v0=start, return_eigenvectors=False)[0])
+
+
+def few_texts(features: int) -> int:
+    """How many texts are few beside so many features."""
+    return FEW if features > FEW else LARGE // max(features, 1)
 
 
 def _tilted(ways: tuple[sparse.csr_array, sparse.csc_array], weights: Array, vectors: Array) -> Array:
@@ -272,7 +300,7 @@ def _by_columns(block: sparse.csr_array) -> tuple[list[sparse.csr_array], NDArra
 
 
 def _lanes(blocks: list[sparse.csr_array]) -> list[sparse.csr_array]:
-    """The blocks cut into runs of rows of about an eighth of all entries, large ones first; small blocks together."""
+    """The blocks cut into runs of rows, about LANES in all, large ones first; small blocks together."""
     total = sum(block.nnz for block in blocks)
     if total < SMALL:
         return [sparse.csr_array(sparse.vstack(blocks))] if total else []

@@ -1,0 +1,66 @@
+"""What Θ sees of dual vectors, exactly, where few texts or few features leave it a null space."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tangentlens.learning.product import LARGE, KernelProduct
+
+Array = NDArray[np.float64]
+ROUNDING = 1e-13  # share of the largest singular value below which one is rounding
+
+
+@dataclass(frozen=True, eq=False)
+class KernelRange:
+    """The range of Θ = Z Zᵀ + diag(own). Where Θ a = 0, also aᵀ Θ a = 0, so a is 0 on texts with a feature of their own
+    and Zᵀ a = 0: all of the null space is in the duals of the others, `texts` (q,), and Θ sees `directions` (q, r) of
+    those.
+    """
+
+    texts: NDArray[np.intp]
+    directions: Array
+    outputs: int  # of a text
+
+    @property
+    def whole(self) -> bool:
+        """Whether there is no null space."""
+        return bool(len(self.texts) == self.directions.shape[1])
+
+    def part(self, duals: Array) -> Array:
+        """The part of dual vectors (n c, p) that lies in the range: themselves, where that is all."""
+        if self.whole:
+            return duals
+        return duals - self.unseen(duals)
+
+    def unseen(self, duals: Array) -> Array:
+        """The part of dual vectors (n c, p) that Θ does not see."""
+        table = duals.reshape(len(duals) // self.outputs, -1)
+        found, there = np.zeros_like(table), table[self.texts]
+        found[self.texts] = there - self.directions @ (self.directions.T @ there)
+        return found.reshape(duals.shape)
+
+    def spanning(self, n: int, most: int) -> Array | None:
+        """Dual vectors (n c, r c) that span the range; None if those are more than `most`."""
+        others = np.setdiff1d(np.arange(n), self.texts, assume_unique=True)
+        count, c = len(others) + self.directions.shape[1], self.outputs
+        if count * c > most:
+            return None
+        found = np.zeros((n, count))
+        found[others, np.arange(len(others))] = 1.0
+        found[self.texts, len(others):] = self.directions
+        return np.asarray(np.kron(found, np.eye(c)))
+
+
+def kernel_range(product: KernelProduct, outputs: int) -> KernelRange | None:
+    """The range of Θ on the training texts; None where that would take long."""
+    if product.lacking is None:
+        return None
+    texts, z = product.lacking
+    features = np.unique(z.indices)
+    if len(texts) * len(features) > LARGE:
+        return None
+    modes, values, _ = np.linalg.svd(z[:, features].toarray(), full_matrices=False)
+    return KernelRange(texts, modes[:, values > ROUNDING * values.max(initial=0.0)], outputs)
