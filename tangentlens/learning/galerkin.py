@@ -128,7 +128,7 @@ class GalerkinFlow:
                 start = flow.begin(self.padded(self.z), start)
                 path = self._pushed(path, stops, start, push)
                 changes.append(self.coming)
-                self.coming = _remaining(changes)
+                self.coming = remaining(changes)
             allowed = share * max(self.tolerance - self.missing / _size(path[-1]), LEAST * self.tolerance)
             if needed and not ended and (push is None or self.coming < max(ROUGH, allowed)):
                 count = needed(stops, path)
@@ -300,7 +300,7 @@ def _main(vectors: Array, count: int) -> tuple[Array, Array]:
     return times(vectors, (modes[:, ::-1] / np.maximum(size, floor))[:, :count]), size
 
 
-def _remaining(changes: list[float]) -> float:
+def remaining(changes: list[float]) -> float:
     """What rounds are still to change, at least as much as the last one has: rounds that shrink slowly fluctuate, so
     that one small change says little. Changes are taken to shrink by as much a round as since the largest.
     """

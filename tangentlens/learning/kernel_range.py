@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,21 +34,32 @@ class KernelRange:
         """The part of dual vectors (n c, p) that lies in the range: themselves, where that is all."""
         if self.whole:
             return duals
-        return duals - self.unseen(duals)
+        found = duals.copy(order="K")
+        found[self.rows] -= self._hidden(duals)
+        return found
 
     def unseen(self, duals: Array) -> Array:
         """The part of dual vectors (n c, p) that Θ does not see."""
-        table = duals.reshape(len(duals) // self.outputs, -1)
-        found, there = np.zeros_like(table), table[self.texts]
-        found[self.texts] = there - self.directions @ (self.directions.T @ there)
-        return found.reshape(duals.shape)
+        found = np.zeros_like(duals)
+        found[self.rows] = self._hidden(duals)
+        return found
+
+    @cached_property
+    def rows(self) -> NDArray[np.intp]:
+        """Of dual vectors, those of the texts, (q c,)."""
+        return np.asarray(self.texts[:, None] * self.outputs + np.arange(self.outputs)).ravel()
+
+    def _hidden(self, duals: Array) -> Array:
+        """What Θ does not see of those rows, (q c, p)."""
+        there = duals[self.rows].reshape(len(self.texts), -1)
+        return np.asarray(there - self.directions @ (self.directions.T @ there)).reshape(len(self.rows), -1)
 
     def spanning(self, n: int, most: int) -> Array | None:
         """Dual vectors (n c, r c) that span the range; None if those are more than `most`."""
-        others = np.setdiff1d(np.arange(n), self.texts, assume_unique=True)
-        count, c = len(others) + self.directions.shape[1], self.outputs
+        count, c = n - len(self.texts) + self.directions.shape[1], self.outputs
         if count * c > most:
             return None
+        others = np.setdiff1d(np.arange(n), self.texts, assume_unique=True)
         found = np.zeros((n, count))
         found[others, np.arange(len(others))] = 1.0
         found[self.texts, len(others):] = self.directions

@@ -1,0 +1,146 @@
+"""The range of Θ: as a dense eigenvalue decomposition finds it; and flows in all vectors of it."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import numpy as np
+import pytest
+import reference
+from cases import ALL, SUMMED, TEXT_SETS, distance, every_sparse, labels_of, random_texts
+
+import tangentlens as tl
+from tangentlens.kernels import Architecture
+from tangentlens.learning import KernelProduct, by_text, galerkin
+from tangentlens.learning import product as products
+from tangentlens.learning.kernel_range import KernelRange, kernel_range
+from tangentlens.learning.on_device import DeviceProduct
+from tangentlens.learning.partitioned import PartitionedProduct
+
+SEEN = 1e-12  # share of the largest eigenvalue of a dense kernel above which one is none of rounding
+ORDERS = list(permutations(range(3)))
+
+
+def projector(found: KernelRange | None, n: int) -> np.ndarray:
+    """Onto the range, (n, n)."""
+    assert found is not None
+    return found.part(np.eye(n))
+
+
+def of_the_dense(kernel: np.ndarray) -> np.ndarray:
+    """The same, by eigenvectors."""
+    values, modes = np.linalg.eigh(kernel)
+    modes = modes[:, values > SEEN * values[-1]] if values[-1] > 0 else modes[:, :0]
+    return modes @ modes.T
+
+
+@pytest.mark.parametrize("tokens", TEXT_SETS.values(), ids=TEXT_SETS)
+@every_sparse
+def test_the_range_is_that_of_the_dense_kernel(architecture: Architecture, tokens: tl.Tokens) -> None:
+    product, n = KernelProduct(architecture.features(tokens)), len(tokens)
+    expected = of_the_dense(product @ np.eye(n))
+    found = kernel_range(product, 1)
+    assert np.abs(projector(found, n) - expected).max() < 1e-6
+    spanning = found.spanning(n, n)
+    assert spanning.shape[1] == round(np.trace(expected))
+    assert np.abs(spanning @ spanning.T - expected).max() < 1e-6
+    assert found.spanning(n, spanning.shape[1] - 1) is None
+
+
+def test_parts_of_vectors_of_several_outputs() -> None:
+    tokens = TEXT_SETS["all"]
+    product, n = KernelProduct(tl.MLP().features(tokens)), len(tokens)
+    found, duals = kernel_range(product, 3), np.random.default_rng(0).normal(size=(n * 3, 4))
+    one = projector(kernel_range(product, 1), n)
+    assert not found.whole
+    for order in "CF":
+        arranged = np.array(duals, order=order)
+        expected = np.einsum("ij,jcp->icp", one, duals.reshape(n, 3, 4)).reshape(n * 3, 4)
+        np.testing.assert_allclose(found.part(arranged), expected, atol=1e-12)
+        np.testing.assert_allclose(found.unseen(arranged), duals - expected, atol=1e-12)
+        np.testing.assert_array_equal(arranged, duals)
+    assert np.abs(product @ found.unseen(duals).reshape(n, 12)).max() < 1e-12
+
+
+def few_words(n: int = 60, words: int = 3) -> tl.Texts:
+    random = np.random.default_rng(3)
+    texts = tuple(" ".join(random.choice(["a", "b", "c", "d"][:words], random.integers(0, 6))) for _ in range(n))
+    return tl.Texts(texts, random.integers(0, 3, n))
+
+
+@pytest.mark.parametrize("texts", [few_words(), few_words(400), few_words(40, 4)[:3]], ids=["few", "many", "three"])
+@pytest.mark.parametrize("architecture", [tl.MLP(), tl.CNN()], ids=["mlp", "cnn"])
+def test_the_range_is_the_same_wherever_products_are_made(architecture: Architecture, texts: tl.Texts,
+                                                          monkeypatch: pytest.MonkeyPatch) -> None:
+    features, n = architecture.features(tl.tokenize(texts)), len(texts)
+    expected = projector(kernel_range(KernelProduct(features), 1), n)
+    parts = tl.partition(texts, architecture, part=7)
+    assert distance(projector(kernel_range(PartitionedProduct(parts), 1), n), expected) < SUMMED
+    pytest.importorskip("torch")
+    assert distance(projector(kernel_range(DeviceProduct(features, device="cpu"), 1), n), expected) < SUMMED
+    if isinstance(architecture, tl.MLP):
+        monkeypatch.setattr(by_text, "MANY", 1)
+        monkeypatch.setattr(by_text, "DENSE", 0)
+        product = KernelProduct(features)
+        assert product.runs
+        assert distance(projector(kernel_range(product, 1), n), expected) < SUMMED
+
+
+def test_it_is_not_looked_for_where_that_would_take_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens, _ = random_texts(600, size=300)
+    features = tl.MLP().features(tokens)
+    product = KernelProduct(features)
+    assert min(np.count_nonzero(product.own == 0), sum(lane.shape[0] for lane in product.lanes)) > products.FEW
+    assert kernel_range(KernelProduct(features), 1) is None
+    parts = tl.partition(tl.Texts(tuple(" ".join(map(str, text.ids)) for text in tokens)), tl.MLP(), part=50)
+    assert kernel_range(PartitionedProduct(parts), 1) is None
+    few = tl.MLP().features(random_texts(300, size=9)[0])
+    assert kernel_range(KernelProduct(few), 1) is not None
+    monkeypatch.setattr(products, "LARGE", 300 * 8)
+    assert kernel_range(KernelProduct(few), 1) is None
+
+
+@pytest.mark.parametrize("loss", ["squared", "logistic", "softmax"])
+@every_sparse
+def test_a_flow_in_all_vectors_errs_by_time_steps_alone(architecture: Architecture, loss: str) -> None:
+    """Equal texts that disagree, empty ones, and times of 1e-1 to 1e6 natural units; squared loss without steps."""
+    tokens, classes = TEXT_SETS["all"], 2 if loss == "logistic" else 3
+    labels = labels_of(tokens, classes)
+    features = architecture.features(tokens)
+    kernel = KernelProduct(features) @ np.eye(len(ALL))
+    units = np.array([0.1, 10.0, 1e3, *([1e6] if loss == "squared" else [])])
+    times = units * len(ALL) / np.linalg.eigvalsh(kernel)[-1]
+    learned = tl.learn(features, labels, loss, time=times[-1], record=times, tolerance=1e-3)
+    expected = reference.flow(kernel, reference.targets(labels, loss), loss, times)
+    for duals, exact in zip(learned.duals[1:], expected, strict=True):
+        assert distance(kernel @ duals, kernel @ exact) < (1e-9 if loss == "squared" else 3e-4)
+
+
+@pytest.mark.parametrize("complete", [True, False], ids=["all vectors", "a basis that grows"])
+def test_the_result_does_not_depend_on_the_names_of_classes(complete: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Texts of two words, of whose duals Θ sees a hundred-thousandth late: what it did not see came to decide."""
+    if not complete:
+        monkeypatch.setattr(galerkin, "COMPLETE", (0, 0))
+        monkeypatch.setattr(galerkin, "SHORT", (0, 0))
+    for seed in range(6):
+        random = np.random.default_rng(seed)
+        ids = [random.integers(0, 2, random.integers(0, 21)).tolist() for _ in range(15)]
+        labels = np.concatenate([[0, 1, 2], random.integers(0, 3, 12)])
+        features = tl.CNN(activation="identity").features(tl.Tokens.from_ids(ids, vocabulary_size=2))
+        kernel = features.kernel()
+        end = 40.0 * 15 * 3 / np.linalg.eigvalsh(kernel)[-1]
+        learned = [tl.learn(features, np.array(order)[labels], time=end) for order in ORDERS]
+        outputs = [one.decision(features)[:, order] for one, order in zip(learned, ORDERS, strict=True)]
+        exact = kernel @ reference.flow(kernel, reference.targets(labels, "softmax"), "softmax", np.array([end]))[0]
+        assert max(np.linalg.norm(one - exact) for one in outputs) < 1e-3 * np.linalg.norm(exact)
+
+
+def test_what_rounds_still_change() -> None:
+    """At least what the last did; more where they shrink slowly, or one is small by chance."""
+    assert galerkin.remaining([1e-3]) == 1e-3
+    assert galerkin.remaining([1e-1, 1e-3]) == pytest.approx(1e-3)
+    assert galerkin.remaining([1e-1, 1e-3, 1e-5]) == pytest.approx(1e-5)
+    assert galerkin.remaining([1e-3, 8e-4]) == pytest.approx(8e-4 * 4)
+    assert galerkin.remaining([1e-3, 9e-4, 8e-4, 1e-6]) > 5e-5
+    assert galerkin.remaining([1e-4, 1e-3]) == pytest.approx(1e-3 * 9)
+    assert galerkin.remaining([0.0, 0.0]) == 0.0
