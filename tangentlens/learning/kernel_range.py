@@ -51,8 +51,8 @@ class KernelRange:
 
     def _hidden(self, duals: Array) -> Array:
         """What Θ does not see of those rows, (q c, p)."""
-        there = duals[self.rows].reshape(len(self.texts), -1)
-        return np.asarray(there - self.directions @ (self.directions.T @ there)).reshape(len(self.rows), -1)
+        there = duals[self.rows].reshape(len(self.texts), self.outputs * duals.shape[1])
+        return np.asarray(there - self.directions @ (self.directions.T @ there)).reshape(len(self.rows), duals.shape[1])
 
     def spanning(self, n: int, most: int) -> Array | None:
         """Dual vectors (n c, r c) that span the range; None if those are more than `most`."""
