@@ -15,9 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tangentlens.learning.basis import TOGETHER, GrowingBasis, across, beside, less, times
+from tangentlens.learning.basis import TOGETHER, GrowingBasis
 from tangentlens.learning.feature_basis import FeatureBasis
 from tangentlens.learning.product import TILT, TINY
+from tangentlens.learning.tall import across, beside, less, times
 
 Array = NDArray[np.float64]
 HARMLESS = 0.1  # share of the tolerance by which duals may differ from those of the basis, in Θ and by outputs, …
@@ -62,12 +63,11 @@ def _blocks(path: list[Array], integrals: list[Array], change: Callable[[Array, 
 
 
 def _from_duals(basis: GrowingBasis, path: list[Array], integrals: list[Array], allowed: Allowed) -> float:
-    """With V z at hand. Where the range of Θ is known, V z and what is not in it; else, if Θ sees too much of the
-    difference at the end, V z and what it hardly sees of that, in the share by which the difference has grown at each
-    moment.
+    """With V z at hand. If Θ sees too much of the difference at the end, V z and what it hardly sees of that, in the
+    share by which the difference has grown at each moment; nothing is seen of it where the basis is all there is.
     """
-    if (known := basis.range) is not None:
-        _blocks(path, integrals, lambda duals, z: times(basis.vectors, z) + known.unseen(duals))
+    if basis.all:
+        _blocks(path, integrals, lambda duals, z: duals + times(basis.vectors, z - across(basis.fitted, duals)))
         return _rounding(basis, integrals[-1])
     inverse = basis.inverse()
 

@@ -8,19 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tangentlens.learning.basis import (
-    KEPT,
-    ROUNDING,
-    SPANNED,
-    TOGETHER,
-    GrowingBasis,
-    across,
-    beside,
-    less,
-    norms,
-    times,
-)
+from tangentlens.learning.basis import KEPT, ROUNDING, SPANNED, TOGETHER, GrowingBasis
 from tangentlens.learning.product import TINY, KernelProduct
+from tangentlens.learning.tall import across, beside, less, norms, times
 
 Array = NDArray[np.float64]
 FEW = 128  # features of which what texts have of weights is taken exactly

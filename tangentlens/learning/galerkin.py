@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tangentlens.data.threads import parallel
-from tangentlens.learning.basis import TOGETHER, GrowingBasis, across, runs_of, times
+from tangentlens.learning.basis import TOGETHER, GrowingBasis
 from tangentlens.learning.feature_basis import COARSER, FeatureBasis
 from tangentlens.learning.integrals import integrals
 from tangentlens.learning.losses import Targets
 from tangentlens.learning.product import TINY, KernelProduct
 from tangentlens.learning.reduced import FIRST, Met, ReducedFlow, Start
+from tangentlens.learning.tall import across, runs_of, times
 
 Array = NDArray[np.float64]
 Needed = Callable[[Array, list[Array]], int | None]

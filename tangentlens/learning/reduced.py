@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tangentlens.data.threads import parallel, workers
-from tangentlens.learning.basis import columnwise, times
 from tangentlens.learning.integrals import phi_functions
 from tangentlens.learning.losses import Targets
+from tangentlens.learning.tall import columnwise, times
 
 Array = NDArray[np.float64]
 FIRST = 0.15  # first step of the first path, as a share of the whole way

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from tangentlens.features.family import Family, Features
-from tangentlens.learning.product import at_lag
+from tangentlens.learning.columns import at_lag
 
 Array = NDArray[np.float64]
 ROUNDING = 1e-14  # an entry below this share of the largest is the rounding of a difference

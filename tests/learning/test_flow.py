@@ -15,7 +15,7 @@ from scipy.linalg import expm
 
 import tangentlens as tl
 from tangentlens.errors import DataError, OptionError
-from tangentlens.learning import KernelProduct, basis, by_text, galerkin, reduced, stopping
+from tangentlens.learning import KernelProduct, by_text, galerkin, reduced, stopping, tall
 from tangentlens.learning.duals import settle
 from tangentlens.learning.losses import encode
 from tangentlens.learning.reduced import ReducedFlow, _Step
@@ -696,6 +696,6 @@ def test_a_basis_grows_alike_whatever_memory_is_there(monkeypatch):
     tokens, labels = random_texts(60, size=40)
     features = tl.MLP().features(tokens)
     usual = tl.learn(features, labels, time=1e4, tolerance=1e-6)
-    monkeypatch.setattr(basis, "SPARE", 0.0)
-    monkeypatch.setattr(basis, "ROOM", (1, 600))
+    monkeypatch.setattr(tall, "SPARE", 0.0)
+    monkeypatch.setattr(tall, "ROOM", (1, 600))
     np.testing.assert_array_equal(tl.learn(features, labels, time=1e4, tolerance=1e-6).duals, usual.duals)

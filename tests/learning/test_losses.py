@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tangentlens.learning import basis
+from tangentlens.learning import tall as tall_matrices
 from tangentlens.learning.losses import LOSSES
 
 OUTPUTS = np.concatenate([np.linspace(-30, 30, 241), [-1e4, -90, -88, 88, 90, 1e4]])[:, None]
@@ -48,6 +48,6 @@ def test_products_of_tall_matrices(columns, dtype, rows):
     tall, small = random.normal(size=(rows, columns)), random.normal(size=(20, columns))
     rounding = 1e-12 if dtype == np.float64 else 1e-4
     wide = left.astype(np.float64)
-    assert np.allclose(basis.across(left, tall), wide.T @ tall, rtol=0, atol=rounding * rows)
-    assert np.allclose(basis.times(left, small), wide @ small, rtol=0, atol=rounding)
-    assert np.allclose(basis.less(tall.copy(), left, small), tall - wide @ small, rtol=0, atol=rounding)
+    assert np.allclose(tall_matrices.across(left, tall), wide.T @ tall, rtol=0, atol=rounding * rows)
+    assert np.allclose(tall_matrices.times(left, small), wide @ small, rtol=0, atol=rounding)
+    assert np.allclose(tall_matrices.less(tall.copy(), left, small), tall - wide @ small, rtol=0, atol=rounding)

@@ -7,8 +7,7 @@ from scipy import sparse
 
 import tangentlens as tl
 from tangentlens.features import bag
-from tangentlens.learning import KernelProduct, by_text
-from tangentlens.learning import product as product_module
+from tangentlens.learning import KernelProduct, by_text, columns
 
 
 @every_sparse
@@ -56,14 +55,14 @@ def test_tilted_products_see_what_the_kernel_sees(architecture, monkeypatch):
     assert np.linalg.matrix_rank(tilted, 1e-10) == np.linalg.matrix_rank(kernel, 1e-10)
     with_more = KernelProduct(features, architecture.features(tokens_of(NEW), columns=features))
     assert distance(with_more.tilted(unit)[0], with_more @ unit) < EXACT
-    monkeypatch.setattr(product_module, "SMALL", 0)
-    monkeypatch.setattr(product_module, "LANE", 16)
+    monkeypatch.setattr(columns, "SMALL", 0)
+    monkeypatch.setattr(columns, "LANE", 16)
     assert distance(KernelProduct(features).tilted(unit)[1], tilted) < EXACT
 
 
 def test_large_products_run_in_blocks_and_are_the_same(monkeypatch):
     """Enough counts for several threads, and blocks of several lanes, which are not copied."""
-    monkeypatch.setattr(product_module, "LANE", 2**14)
+    monkeypatch.setattr(columns, "LANE", 2**14)
     tokens, _ = random_texts(3000, size=200, lengths=(20, 60))
     net = tl.CNN()
     features = net.features(tokens)
@@ -77,12 +76,12 @@ def test_large_products_run_in_blocks_and_are_the_same(monkeypatch):
 
 def test_small_blocks_share_lanes_of_about_equal_size(monkeypatch):
     """A CNN of many offsets has many blocks, each of them too small for a lane of its own."""
-    monkeypatch.setattr(product_module, "LANE", 2**14)
-    monkeypatch.setattr(product_module, "SMALL", 2**15)
-    monkeypatch.setattr(product_module, "LANES", 4)
+    monkeypatch.setattr(columns, "LANE", 2**14)
+    monkeypatch.setattr(columns, "SMALL", 2**15)
+    monkeypatch.setattr(columns, "LANES", 4)
     tokens, _ = random_texts(800, size=60, lengths=(20, 60))
     features = tl.CNN(kernel_size=5).features(tokens)
-    blocks = product_module._rotated(features, None)
+    blocks = columns.rotated(features, None)
     product = KernelProduct(features)
     size = max(2**14, product.nnz // 4)
     assert sum(block.nnz < size / 4 for block in blocks) > 4
@@ -101,7 +100,7 @@ def test_columns_are_parted_alike_wherever_long_ones_stand(entries):
     for column, count in enumerate(entries):
         dense[draw.permutation(25)[:count], column] = draw.normal(size=count)
     block = sparse.csr_array(dense)
-    parts, alone = product_module._by_columns(block)
+    parts, alone = columns.by_columns(block)
     assert distance(sum((part.T @ part).toarray() for part in parts) + np.diag(alone), dense @ dense.T) < EXACT
     assert sorted(np.concatenate([[0], *(np.diff(part.indptr) for part in parts)])) == sorted(
         [0, *(count for count in entries if count > 1)])
