@@ -26,7 +26,7 @@ HELD = 2**22  # dual coefficients that are changed at a time
 EXCESS = 3.0  # … or times that, where conjugate gradients are not through, or what the basis sees is taken away
 ROUNDED = 1e-15  # share of the largest norm in Θ that duals of their size could have which is rounding
 NOTHING = 1e-12  # share of an image below which what is new of it is rounding
-STEPS = 50  # of conjugate gradients, at most, or as many as the basis has vectors
+STEPS = 50  # of conjugate gradients, at most, or as many as the basis has vectors; twice that if they are not kept
 
 
 def settle(basis: GrowingBasis, path: list[Array], integrals: list[Array], tolerance: float) -> float:
@@ -129,7 +129,7 @@ def _descended(basis: GrowingBasis, left: Array, size: float, allowed: Allowed) 
 
     gap, slope = seen(left)
     whole, step, squared = size**2, slope, float(np.sum(slope**2))
-    for _ in range(max(STEPS, len(basis))):
+    for _ in range(2 * max(STEPS, len(basis))):
         own = across(basis.vectors, gap)
         if whole - float(np.sum(own**2)) <= allowed.norm**2 and (
                 np.linalg.norm(gap - times(basis.fitted, own)) <= allowed.outputs):
