@@ -100,7 +100,9 @@ class GrowingBasis:
         return vectors if self.range is None else self.range.part(vectors)
 
     def complete(self, most: int) -> bool:
-        """Adds all vectors that there are, if they are known and so few; whether they are."""
+        """Adds all vectors that there are, but for those of which Θ sees only rounding, if they are known and so few;
+        whether they are.
+        """
         everything = None if self.all or self.range is None else self.range.spanning(self.shape[0], most)
         if everything is not None:
             self.all = True

@@ -15,7 +15,8 @@ from tangentlens.features.counting import count_matrix, rows_of, valued
 from tangentlens.features.family import Family, Features
 
 Array = NDArray[np.float64]
-LANES = 12  # runs of columns that are multiplied side by side; results do not depend on the number of processors
+LANES = 12  # runs of columns that are multiplied side by side, so many that processors end at about the same time: …
+# … results do not depend on the number of processors
 LANE = 2**17  # stored counts of a lane, at least about
 LONG = 8  # entries of a column that is read as fast wherever it stands
 SMALL = 200_000  # stored counts below which there is one lane only

@@ -64,7 +64,7 @@ def _blocks(path: list[Array], integrals: list[Array], change: Callable[[Array, 
 
 def _from_duals(basis: GrowingBasis, path: list[Array], integrals: list[Array], allowed: Allowed) -> float:
     """With V z at hand. If Θ sees too much of the difference at the end, V z and what it hardly sees of that, in the
-    share by which the difference has grown at each moment; nothing is seen of it where the basis is all there is.
+    share by which it has grown at each moment. Where the basis is all there is, nothing but rounding is seen of it.
     """
     if basis.all:
         _blocks(path, integrals, lambda duals, z: duals + times(basis.vectors, z - across(basis.fitted, duals)))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from tangentlens.data.storage import Arrays
 from tangentlens.errors import ShapeError
@@ -15,6 +15,7 @@ from tangentlens.learning.losses import LOSSES, Targets
 from tangentlens.learning.product import KernelProduct
 
 Array = NDArray[np.float64]
+ROUNDING = 1e-12  # share of a loss by which another is no less
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +70,15 @@ class Dynamics:
     def best(self) -> int:
         """The record with the least validation loss (the last one without validation texts)."""
         losses = self.curves["validation_loss"].to_numpy()
-        return len(losses) - 1 if np.isnan(losses).all() else int(np.nanargmin(losses))
+        return len(losses) - 1 if np.isnan(losses).all() else least(losses)
+
+
+def least(losses: ArrayLike) -> int:
+    """Where losses, of which some may be missing, are least: the first of those that are so to rounding, since where
+    nothing helps or harms held-out texts, rounding would choose.
+    """
+    losses = np.asarray(losses, np.float64)
+    return int(np.flatnonzero(losses <= np.nanmin(losses) * (1 + ROUNDING))[0])
 
 
 @dataclass

@@ -46,8 +46,8 @@ NARROW = 5e-3  # tolerance from which on the projected flow is worked out in 32 
 LARGE = 2**20  # … from outputs of 32 bits, too, if it has so many …
 LATE = 1e5  # … up to the square of this times the tolerance, in natural units: slow modes move by what slopes round
 MOST = 600  # basis vectors
-COMPLETE = 128, 256  # all are taken if they are so few, or, of a linear flow, so few …
-SHORT = 3, 384  # … or if they are so many times as there are in the basis, and no more than this
+COMPLETE = 128, 256  # all are taken if they are so few, or, of a linear flow, so few: it takes about as long, …
+SHORT = 3, 384  # … or if they are so many times as there are in the basis, which then grows slowly, and not more
 
 
 @dataclass
@@ -66,7 +66,7 @@ class GalerkinFlow:
     basis: GrowingBasis = field(init=False, repr=False)
     z: Array = field(init=False, repr=False)
     passed: list[Array] = field(default_factory=list, repr=False)  # z at all stops so far
-    coming: float = 0.0  # by how much the vectors added last will change the end, relative
+    coming: float = 0.0  # by how much rounds of growth are still to change the end, relative: at least as the last did
     missing: float = 0.0  # the sum of what all segments left out, in the norm of Θ
     error: float = 0.0
     first: float = FIRST  # share of a segment that its first step takes
@@ -106,9 +106,9 @@ class GalerkinFlow:
     def advance(self, stops: Array, needed: Needed | None = None) -> bool:
         """Moves through the stops (ascending times); whether a search ends with them.
 
-        Rounds of growth go on until what the last one changes at the end is small. Those changes, to first order
-        (`Start.response`), are made, and each, in parts of where the flow is, adds to the `error`: the flow contracts,
-        so none of them grows, and what a further round would change is less. The error of the time steps is not seen,
+        Rounds of growth go on until what they are still to change at the end (`remaining`) is small. What the last one
+        changes, to first order (`Start.response`), is made, and what remained of every segment, in parts of where the
+        flow is, adds to the `error`: the flow contracts, so none of it grows. The error of the time steps is not seen,
         so that `error` is never less than 0.1 of the tolerance.
 
         needed: says of stops and coefficients there how many of them a search needs if it ends there, else None; the

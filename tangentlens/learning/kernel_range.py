@@ -8,9 +8,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from tangentlens.learning.product import LARGE, KernelProduct
+from tangentlens.learning.product import KernelProduct
 
 Array = NDArray[np.float64]
+LARGE = 2**21  # entries of Z for texts without a feature of their own above which a dense matrix takes long (.2 s)
+SPANNING = 2**18  # entries of vectors that span the range, above which a basis that grows takes less time
 ROUNDING = 1e-13  # share of the largest singular value below which one is rounding
 
 
@@ -34,14 +36,8 @@ class KernelRange:
         """The part of dual vectors (n c, p) that lies in the range: themselves, where that is all."""
         if self.whole:
             return duals
-        found = duals.copy(order="K")
-        found[self.rows] -= self._hidden(duals)
-        return found
-
-    def unseen(self, duals: Array) -> Array:
-        """The part of dual vectors (n c, p) that Θ does not see."""
-        found = np.zeros_like(duals)
-        found[self.rows] = self._hidden(duals)
+        found, there = duals.copy(order="K"), duals[self.rows].reshape(len(self.texts), self.outputs * duals.shape[1])
+        found[self.rows] = (self.directions @ (self.directions.T @ there)).reshape(len(self.rows), duals.shape[1])
         return found
 
     @cached_property
@@ -49,15 +45,10 @@ class KernelRange:
         """Of dual vectors, those of the texts, (q c,)."""
         return np.asarray(self.texts[:, None] * self.outputs + np.arange(self.outputs)).ravel()
 
-    def _hidden(self, duals: Array) -> Array:
-        """What Θ does not see of those rows, (q c, p)."""
-        there = duals[self.rows].reshape(len(self.texts), self.outputs * duals.shape[1])
-        return np.asarray(there - self.directions @ (self.directions.T @ there)).reshape(len(self.rows), duals.shape[1])
-
     def spanning(self, n: int, most: int) -> Array | None:
-        """Dual vectors (n c, r c) that span the range; None if those are more than `most`."""
+        """Dual vectors (n c, r c) that span the range; None if they are more than `most`, or have many entries."""
         count, c = n - len(self.texts) + self.directions.shape[1], self.outputs
-        if count * c > most:
+        if count * c > most or n * count * c**2 > SPANNING:
             return None
         others = np.setdiff1d(np.arange(n), self.texts, assume_unique=True)
         found = np.zeros((n, count))
@@ -74,5 +65,8 @@ def kernel_range(product: KernelProduct, outputs: int) -> KernelRange | None:
     features = np.unique(z.indices)
     if len(texts) * len(features) > LARGE:
         return None
-    modes, values, _ = np.linalg.svd(z[:, features].toarray(), full_matrices=False)
+    dense = z[:, features].toarray()
+    if len(texts) < len(features):  # left singular vectors are those of a square factor
+        dense = np.asarray(np.linalg.qr(dense.T, mode="r")).T
+    modes, values, _ = np.linalg.svd(dense, full_matrices=False)
     return KernelRange(texts, modes[:, values > ROUNDING * values.max(initial=0.0)], outputs)

@@ -19,9 +19,9 @@ from tangentlens.learning.columns import in_columns
 
 Array = NDArray[np.float64]
 TINY = float(np.finfo(np.float64).tiny)
-FEW = 128  # texts without a feature of their own, or features, that Z is looked at by itself for …
-LARGE = 2**18  # … if it has no more entries then …
-STORED = 2**22  # … and is not looked for among more stored counts
+FEW = 128  # texts without a feature of their own whose rows of Z are few; of no more features …
+LARGE = 2**18  # … more texts are few, if they have no more entries …
+STORED = 2**22  # … and rows are not looked for among more stored counts
 TILT = 0.75  # power of the squares of a feature by which it is weighted less: more would favour rare ones too much
 
 
@@ -109,14 +109,10 @@ class KernelProduct:
     @cached_property
     def lacking(self) -> tuple[NDArray[np.intp], sparse.csr_array] | None:
         """The training texts that have no feature of their own, (q,), and their rows of Z, (q, k); None where those are
-        many, and features too, or Z is large.
+        many, and features too, or Z is large, or stored by texts.
         """
-        n = len(self.features)
-        if self.runs:
-            few = n <= few_texts(self.columns)
-            return (np.arange(n), sparse.csr_array(self.spread(np.eye(self.columns))[:n])) if few else None
-        texts = np.flatnonzero(self.own[:n] == 0)
-        if len(texts) > few_texts(sum(lane.shape[0] for lane in self.lanes)) or self.nnz > STORED:
+        texts = np.flatnonzero(self.own[:len(self.features)] == 0)
+        if self.runs or len(texts) > few_texts(sum(lane.shape[0] for lane in self.lanes)) or self.nnz > STORED:
             return None
         rows = [sparse.csr_array((0, len(texts))), *(lane[:, texts] for lane in self.lanes)]
         return texts, sparse.csr_array(sparse.vstack(rows).T)

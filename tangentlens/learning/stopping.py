@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tangentlens.data.threads import parallel
 from tangentlens.errors import OptionError
-from tangentlens.learning.dynamics import Recorder
+from tangentlens.learning.dynamics import Recorder, least
 from tangentlens.learning.galerkin import GalerkinFlow
 from tangentlens.learning.reduced import ReducedFlow
 
@@ -47,7 +47,7 @@ class Search:
 
     def least(self) -> list[float]:
         """The moment of the least validation loss, if that is what is searched for."""
-        return [self.moments[int(np.nanargmin(self.held_out))]] if self.best else []
+        return [self.moments[least(self.held_out)]] if self.best else []
 
     def note(self, stops: Array) -> bool:
         """Notes those of the stops that were passed, and losses there if they are searched for. False where the path,
@@ -82,7 +82,7 @@ class Search:
             return min(count, int(reached[0]) + 2) if len(reached) else count if late else None
         if not (late or self._past_best(stops, [*self.held_out, *held_out], training[-1])):
             return None
-        return min(count, max(1, int(np.nanargmin([*self.held_out, *held_out])) + 2 - len(self.held_out)))
+        return min(count, max(1, least([*self.held_out, *held_out]) + 2 - len(self.held_out)))
 
     def _past_best(self, stops: Array, held_out: list[float], training: float) -> bool:
         """Whether validation loss has clearly passed its minimum, or hardly falls any more."""

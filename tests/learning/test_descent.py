@@ -6,6 +6,7 @@ import reference
 from cases import ALL, NEW, SUMMED, distance, every_sparse, labels_of, random_texts, tokens_of
 
 import tangentlens as tl
+from tangentlens.learning import dynamics
 from tangentlens.learning.losses import LOSSES, encode
 
 PROBLEMS = [("logistic", 2), ("squared", 2), ("softmax", 2), ("softmax", 3), ("squared", 3)]
@@ -166,3 +167,9 @@ def test_early_scores_are_token_label_co_occurrence(architecture, loss, classes)
         deviations.append(distance(scores / t, linear))
     assert deviations[0] < 0.03
     assert deviations[1] / deviations[0] == pytest.approx(0.5, abs=0.03)
+
+
+def test_the_least_loss_is_the_first_of_those_that_are_equal_to_rounding():
+    assert dynamics.least([0.7, 0.7 * (1 - 1e-15), 0.8]) == 0
+    assert dynamics.least([np.nan, 0.7, 0.7 * (1 - 1e-9), 0.8]) == 2
+    assert dynamics.least([0.1, 0.0, 0.0]) == 1

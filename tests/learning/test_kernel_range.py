@@ -12,13 +12,29 @@ from cases import ALL, SUMMED, TEXT_SETS, distance, every_sparse, labels_of, ran
 import tangentlens as tl
 from tangentlens.kernels import Architecture
 from tangentlens.learning import KernelProduct, by_text, galerkin
+from tangentlens.learning import kernel_range as ranges
 from tangentlens.learning import product as products
+from tangentlens.learning.feature_basis import FeatureBasis
+from tangentlens.learning.galerkin import GalerkinFlow
 from tangentlens.learning.kernel_range import KernelRange, kernel_range
 from tangentlens.learning.on_device import DeviceProduct
 from tangentlens.learning.partitioned import PartitionedProduct
 
 SEEN = 1e-12  # share of the largest eigenvalue of a dense kernel above which one is none of rounding
 ORDERS = list(permutations(range(3)))
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> list[GalerkinFlow]:
+    """The flows of a test."""
+    flows, prepare = list[GalerkinFlow](), GalerkinFlow.__post_init__
+
+    def prepared(flow: GalerkinFlow) -> None:
+        prepare(flow)
+        flows.append(flow)
+
+    monkeypatch.setattr(GalerkinFlow, "__post_init__", prepared)
+    return flows
 
 
 def projector(found: KernelRange | None, n: int) -> np.ndarray:
@@ -57,9 +73,8 @@ def test_parts_of_vectors_of_several_outputs() -> None:
         arranged = np.array(duals, order=order)
         expected = np.einsum("ij,jcp->icp", one, duals.reshape(n, 3, 4)).reshape(n * 3, 4)
         np.testing.assert_allclose(found.part(arranged), expected, atol=1e-12)
-        np.testing.assert_allclose(found.unseen(arranged), duals - expected, atol=1e-12)
         np.testing.assert_array_equal(arranged, duals)
-    assert np.abs(product @ found.unseen(duals).reshape(n, 12)).max() < 1e-12
+    assert np.abs(product @ (duals - found.part(duals)).reshape(n, 12)).max() < 1e-12
 
 
 def few_words(n: int = 60, words: int = 3) -> tl.Texts:
@@ -70,20 +85,13 @@ def few_words(n: int = 60, words: int = 3) -> tl.Texts:
 
 @pytest.mark.parametrize("texts", [few_words(), few_words(400), few_words(40, 4)[:3]], ids=["few", "many", "three"])
 @pytest.mark.parametrize("architecture", [tl.MLP(), tl.CNN()], ids=["mlp", "cnn"])
-def test_the_range_is_the_same_wherever_products_are_made(architecture: Architecture, texts: tl.Texts,
-                                                          monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_range_is_the_same_wherever_products_are_made(architecture: Architecture, texts: tl.Texts) -> None:
     features, n = architecture.features(tl.tokenize(texts)), len(texts)
     expected = projector(kernel_range(KernelProduct(features), 1), n)
     parts = tl.partition(texts, architecture, part=7)
     assert distance(projector(kernel_range(PartitionedProduct(parts), 1), n), expected) < SUMMED
     pytest.importorskip("torch")
     assert distance(projector(kernel_range(DeviceProduct(features, device="cpu"), 1), n), expected) < SUMMED
-    if isinstance(architecture, tl.MLP):
-        monkeypatch.setattr(by_text, "MANY", 1)
-        monkeypatch.setattr(by_text, "DENSE", 0)
-        product = KernelProduct(features)
-        assert product.runs
-        assert distance(projector(kernel_range(product, 1), n), expected) < SUMMED
 
 
 def test_it_is_not_looked_for_where_that_would_take_long(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,8 +104,42 @@ def test_it_is_not_looked_for_where_that_would_take_long(monkeypatch: pytest.Mon
     assert kernel_range(PartitionedProduct(parts), 1) is None
     few = tl.MLP().features(random_texts(300, size=9)[0])
     assert kernel_range(KernelProduct(few), 1) is not None
-    monkeypatch.setattr(products, "LARGE", 300 * 8)
-    assert kernel_range(KernelProduct(few), 1) is None
+    for module, name in ((products, "LARGE"), (products, "STORED"), (ranges, "LARGE")):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, 100)
+            assert kernel_range(KernelProduct(few), 1) is None, name
+
+
+def test_many_texts_of_few_features_are_not_learned_in_all_vectors(kept: list[GalerkinFlow]) -> None:
+    """Those would be few, but have many entries each."""
+    for n, complete in ((100, True), (5000, False)):
+        tokens, labels = random_texts(n, size=20, classes=4)
+        learned = tl.learn(tl.MLP().features(tokens), labels, "softmax", time=10.0)
+        assert kept[-1].basis.all is complete
+        assert learned.dynamics.error < 1e-3
+
+
+def test_a_basis_with_a_third_of_all_vectors_takes_the_others(kept: list[GalerkinFlow]) -> None:
+    tokens, labels = random_texts(120, size=400, lengths=(3, 30), classes=3)
+    features = tl.MLP().features(tokens)
+    kernel = features.kernel()
+    for end, complete in ((1.0, False), (1e9, True)):
+        learned = tl.learn(features, labels, "squared", time=end, tolerance=1e-9)
+        exact = kernel @ reference.flow(kernel, reference.targets(labels, "squared"), "squared", np.array([end]))[0]
+        assert np.linalg.norm(learned.decision(features) - exact) < 1e-9 * np.linalg.norm(exact)
+        assert kept[-1].basis.all is complete
+
+
+def test_a_basis_of_features_is_not_completed(kept: list[GalerkinFlow], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(by_text, "MANY", 1)
+    monkeypatch.setattr(by_text, "DENSE", 0)
+    tokens, labels = random_texts(60, size=20)
+    tl.learn(tl.MLP().features(tokens), labels, time=10.0)
+    basis = kept[-1].basis
+    weights = np.random.default_rng(0).normal(size=(20, 2))
+    assert isinstance(basis, FeatureBasis)
+    assert not basis.all
+    assert basis.without_null(weights) is weights
 
 
 @pytest.mark.parametrize("loss", ["squared", "logistic", "softmax"])
