@@ -46,7 +46,7 @@ NARROW = 5e-3  # tolerance from which on the projected flow is worked out in 32 
 LARGE = 2**20  # … from outputs of 32 bits, too, if it has so many …
 LATE = 1e5  # … up to the square of this times the tolerance, in natural units: slow modes move by what slopes round
 MOST = 600  # basis vectors
-COMPLETE = 128, 256  # all are taken if they are so few, or, of a linear flow, so few: it takes about as long, …
+COMPLETE = 128  # all are taken if they are so few: it takes about as long, …
 SHORT = 3, 384  # … or if they are so many times as there are in the basis, which then grows slowly, and not more
 
 
@@ -81,7 +81,7 @@ class GalerkinFlow:
         slope = self.reduced().slope(np.zeros(shape))[:, None]
         self.steepest = self.basis.left_out(slope.copy())[1]
         added = self.basis.grow(slope)
-        if not (added and self.basis.complete(COMPLETE[int(self.targets.loss.linear)])):
+        if not (added and self.basis.complete(COMPLETE)):
             self._follow(added, START)
         self.z = np.zeros(len(self.basis))
 

@@ -18,7 +18,7 @@ from tangentlens.learning.losses import encode
 @pytest.fixture(autouse=True)
 def growing(monkeypatch):
     """The basis grows, though all vectors of so few texts are known (`test_kernel_range`)."""
-    monkeypatch.setattr(galerkin, "COMPLETE", (0, 0))
+    monkeypatch.setattr(galerkin, "COMPLETE", 0)
     monkeypatch.setattr(galerkin, "SHORT", (0, 0))
 
 

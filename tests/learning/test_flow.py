@@ -31,7 +31,7 @@ TOLERANCES = (1e-2, 1e-3, 1e-4)
 @pytest.fixture(autouse=True)
 def growing(monkeypatch):
     """The basis grows, though all vectors of so few texts are known (`test_kernel_range`)."""
-    monkeypatch.setattr(galerkin, "COMPLETE", (0, 0))
+    monkeypatch.setattr(galerkin, "COMPLETE", 0)
     monkeypatch.setattr(galerkin, "SHORT", (0, 0))
 
 

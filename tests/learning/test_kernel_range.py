@@ -162,7 +162,7 @@ def test_a_flow_in_all_vectors_errs_by_time_steps_alone(architecture: Architectu
 def test_the_result_does_not_depend_on_the_names_of_classes(complete: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Texts of two words, of whose duals Θ sees a hundred-thousandth late: what it did not see came to decide."""
     if not complete:
-        monkeypatch.setattr(galerkin, "COMPLETE", (0, 0))
+        monkeypatch.setattr(galerkin, "COMPLETE", 0)
         monkeypatch.setattr(galerkin, "SHORT", (0, 0))
     for seed in range(6):
         random = np.random.default_rng(seed)
