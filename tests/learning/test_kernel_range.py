@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from itertools import permutations
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
 import reference
 from cases import ALL, SUMMED, TEXT_SETS, distance, every_sparse, labels_of, random_texts
+from scipy import sparse
 
 import tangentlens as tl
 from tangentlens.kernels import Architecture
 from tangentlens.learning import KernelProduct, by_text, galerkin
 from tangentlens.learning import kernel_range as ranges
 from tangentlens.learning import product as products
+from tangentlens.learning.basis import GrowingBasis
 from tangentlens.learning.feature_basis import FeatureBasis
 from tangentlens.learning.galerkin import GalerkinFlow
 from tangentlens.learning.kernel_range import KernelRange, kernel_range
@@ -75,6 +79,32 @@ def test_parts_of_vectors_of_several_outputs() -> None:
         np.testing.assert_allclose(found.part(arranged), expected, atol=1e-12)
         np.testing.assert_array_equal(arranged, duals)
     assert np.abs(product @ (duals - found.part(duals)).reshape(n, 12)).max() < 1e-12
+
+
+def test_directions_that_are_hardly_seen_are_in_the_range() -> None:
+    """Slow modes of an eigenvalue that a dense kernel, or ZᵀZ, would round away decide late flows."""
+    z = sparse.csr_array([[1.0, 0.0], [1.0, 1e-9]])
+    for rows in (z, sparse.csr_array(sparse.hstack([z, sparse.csr_array((2, 3))]))):
+        found = kernel_range(cast(KernelProduct, SimpleNamespace(lacking=(np.arange(2), rows))), 1)
+        assert found is not None
+        assert found.whole
+    duals = np.ones((2, 1))
+    assert found.part(duals) is duals
+
+
+def test_a_basis_takes_nothing_in_that_the_kernel_does_not_see() -> None:
+    product = KernelProduct(tl.MLP().features(tl.tokenize(few_words())))
+    onto, basis = projector(kernel_range(product, 1), 60), GrowingBasis(product, (60, 1))
+    duals = np.random.default_rng(0).normal(size=(60, 2))
+    seen = onto @ duals
+    assert np.linalg.norm(seen) < 0.5 * np.linalg.norm(duals)
+    left, size, noise = basis.left_out(duals.copy())
+    np.testing.assert_allclose(left, seen, atol=1e-12)
+    assert size == pytest.approx(max(np.linalg.norm(seen, axis=0)))
+    assert noise == pytest.approx(1e-13 * max(np.linalg.norm(duals, axis=0)))
+    np.testing.assert_allclose(basis.without_null(duals), seen, atol=1e-12)
+    np.testing.assert_allclose(basis._new_in(duals), seen / np.linalg.norm(seen, axis=0), atol=1e-12)
+    assert basis._new_in(duals - seen).shape[1] == 0
 
 
 def few_words(n: int = 60, words: int = 3) -> tl.Texts:
