@@ -216,3 +216,28 @@ def test_what_rounds_still_change() -> None:
     assert galerkin.remaining([1e-3, 9e-4, 8e-4, 1e-6]) > 5e-5
     assert galerkin.remaining([1e-4, 1e-3]) == pytest.approx(1e-3 * 9)
     assert galerkin.remaining([0.0, 0.0]) == 0.0
+
+
+def test_rounds_go_on_while_much_is_to_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What remains, not what the last round changed, ends a segment, and is the error that is said."""
+    tokens, labels = random_texts(300, size=200)
+    features = tl.MLP().features(tokens)
+    spent = []
+    for rule in (lambda changes: changes[-1], lambda changes: 10 * changes[-1]):
+        monkeypatch.setattr(galerkin, "remaining", rule)
+        spent.append(tl.learn(features, labels, time=1e4).dynamics.products)
+    assert spent[1] > spent[0]
+
+
+def test_what_duals_round_is_said_though_all_vectors_are_taken() -> None:
+    """Duals that the kernel does not see have grown to 1e8 times the others."""
+    random = np.random.default_rng(1)
+    ids = [random.integers(0, 3, random.integers(1, 9)).tolist() for _ in range(30)]
+    labels = [0, 1, 2, *random.integers(0, 3, 30).tolist()[3:]]
+    features = tl.MatrixVector().features(tl.Tokens.from_ids(ids, vocabulary_size=3))
+    kernel = features.kernel()
+    end = 1e8 * 30 / np.linalg.eigvalsh(kernel)[-1]
+    with pytest.warns(UserWarning, match="known to a relative"):
+        learned = tl.learn(features, labels, "squared", time=end, tolerance=1e-9, record=[])
+    exact = kernel @ reference.flow(kernel, reference.targets(labels, "squared"), "squared", np.array([end]))[0]
+    assert distance(kernel @ learned.duals[-1], exact) < learned.dynamics.error
