@@ -53,11 +53,10 @@ class KernelProduct:
 
     def __post_init__(self) -> None:
         maps = [self.features] if self.extra is None else [self.features, self.extra]
-        self.own = np.zeros(self.rows)
         if self.textwise and by_text.suits(maps):
-            self.lanes, self.runs = [], by_text.runs_of(maps)
-            return
-        self.lanes, self.own = in_columns(self.features, self.extra)
+            self.lanes, self.runs, self.own = [], by_text.runs_of(maps), np.zeros(self.rows)
+        else:
+            self.lanes, self.own = in_columns(self.features, self.extra)
 
     @property
     def rows(self) -> int:
