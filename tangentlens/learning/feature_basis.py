@@ -95,14 +95,6 @@ class FeatureBasis(GrowingBasis):
         self.unsure = EPSILON * noise / ROUNDING + float(np.max(self._astray(overlap)))
         return less(w, self.features, overlap), float(np.max(size)), noise
 
-    def complete(self, most: int) -> bool:
-        """Adds nothing: of so many texts, a basis that grows takes less time."""
-        return False
-
-    def without_null(self, vectors: Array) -> Array:
-        """Feature weights (k c, p) as they are: they have no part in the null space."""
-        return vectors
-
     def driven(self, before: int, residual: Array) -> Array:
         """The part of residuals (k c, p) in the vectors from `before` on."""
         return across(self.features[:, before:], residual)
