@@ -4,7 +4,7 @@ exponentials times powers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from math import factorial
 
 import numpy as np
@@ -17,8 +17,9 @@ NODES, SHARES = np.polynomial.legendre.leggauss(12)  # Gauss and Legendre's rule
 SERIES = np.array([[1 / factorial(j + k) for j in range(18)] for k in (1, 3, 4)])  # of φ_1, φ_3 and φ_4
 
 
-def integrals(times: Array, values: Iterable[Array]) -> Iterator[Array]:
-    """∫₀ᵗ v ds at every time t (ascending, from 0 on), from the values of v there, which are asked for one by one.
+def integrals(times: Array, values: Iterable[Array], wanted: Collection[int] | None = None) -> Iterator[Array]:
+    """∫₀ᵗ v ds at every time t (ascending, from 0 on), or at those of the wanted places, from the values of v at all
+    times, which are asked for one by one and held while spans need them.
 
     Between two times v is the polynomial in log(t + t₁) through the POINTS times around them: a flow decays by
     exponentials of very different rates, which are smooth there.
@@ -28,15 +29,19 @@ def integrals(times: Array, values: Iterable[Array]) -> Iterator[Array]:
     >>> bool(np.all(np.abs(found - (1 - np.exp(-times))) < 1e-4))
     True
     """
-    held: list[Array] = []
-    coming, first, total = iter(values), 0, np.zeros(())
+    held, due = dict[int, Array](), dict[int, float]()  # values by place, and their weights that are not added yet
+    coming, arrived, total = iter(values), 0, np.zeros(())
     for place, (low, weights) in enumerate([(0, np.zeros(1)), *_spans(times)]):
-        while first + len(held) < max(low + len(weights), place + 1):
-            held.append(next(coming))
-        del held[:low - first]
-        first = low
-        total = total + sum(weight * value for weight, value in zip(weights.tolist(), held, strict=False))
-        yield total
+        for old in [other for other in held if other < low]:
+            total = total + due.pop(old) * held.pop(old)
+        while arrived < max(low + len(weights), place + 1):
+            held[arrived], due[arrived], arrived = next(coming), 0.0, arrived + 1
+        for other, weight in enumerate(weights.tolist(), start=low):
+            due[other] += weight
+        if wanted is None or place in wanted:
+            for other, weight in due.items():
+                total, due[other] = total + weight * held[other], 0.0
+            yield total
 
 
 def _spans(times: Array) -> Iterator[tuple[int, Array]]:

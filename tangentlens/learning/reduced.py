@@ -45,13 +45,14 @@ class ReducedFlow:
 
     def slope(self, f: Array, rows: slice = slice(None)) -> Array:
         """∂ℓ/∂f / n at the outputs f of some texts; shape (their number times c,)."""
-        f = f.astype(np.float32) if self.narrow else f
-        return self.targets.loss.slope(f, self.targets.y[rows]).ravel() / len(self.targets.y)
+        f = f.astype(np.float32, copy=False) if self.narrow else f
+        y = self._y if f.dtype == np.float32 else self.targets.y
+        return self.targets.loss.slope(f, y[rows]).ravel() / len(y)
 
     def at(self, z: Array) -> tuple[Array, Array]:
         """Outputs F z (n, c) and dz/dt (m,) there; a block of F serves for both while it is in the cache."""
         n, c = self.targets.y.shape
-        y, loss, dtype = self.targets.y, self.targets.loss, self.outputs.dtype
+        y, loss, dtype = self._y, self.targets.loss, self.outputs.dtype
         if self._whole:
             f = np.asarray(self.outputs @ z).reshape(n, c)
             return f, -self.slope(f) @ self.outputs
@@ -63,7 +64,8 @@ class ReducedFlow:
                 block = self.outputs[rows.start * c:rows.stop * c]
                 here = (block @ narrow).reshape(-1, c)
                 f[rows] = here
-                total -= loss.slope(here.astype(self._kind, copy=False), y[rows]).ravel().astype(dtype) @ block
+                slope = loss.slope(here.astype(self._kind, copy=False), y[rows])
+                total -= slope.ravel().astype(dtype, copy=False) @ block
             return total
 
         return f, np.add.reduce(parallel(work, self._shares())) / n
@@ -72,6 +74,11 @@ class ReducedFlow:
     def _kind(self) -> Any:
         """Of the outputs that slopes and curvatures are worked out from."""
         return np.float32 if self.narrow else self.outputs.dtype
+
+    @property
+    def _y(self) -> NDArray[Any]:
+        """The targets in as many bits."""
+        return self.targets.y_in_32_bits if self._kind == np.float32 else self.targets.y
 
     @property
     def _whole(self) -> bool:
@@ -117,7 +124,7 @@ class ReducedFlow:
             return before
         n, c = self.targets.y.shape
         known, f, loss = len(before.rate), before.f, self.targets.loss
-        outputs, y = self.outputs.reshape(n, c, -1), self.targets.y
+        outputs, y = self.outputs.reshape(n, c, -1), self._y
 
         def work(blocks: list[slice]) -> Array:
             total = np.zeros((len(z), len(z) - known + 1))

@@ -42,9 +42,9 @@ def norms(vectors: Array) -> Array:
 
 
 def columnwise(left: NDArray[Any], right: NDArray[Any]) -> NDArray[Any]:
-    """left right, few columns one after another."""
-    if not 1 < right.shape[1] <= FEW:
-        return np.asarray(left @ right)
+    """left right, few columns one after another; in 64 bits columns lie one after another, as they are read."""
+    if not 1 < right.shape[1] <= FEW:  # in 32 bits, rows one after another round a third as much
+        return np.asarray(left @ right if left.dtype == np.float32 else (right.T @ left.T).T)
     product = np.empty((right.shape[1], len(left)), left.dtype)
     for column, out in zip(right.T, product, strict=True):
         np.matmul(left, column, out=out)
@@ -69,7 +69,7 @@ def times(left: NDArray[Any], right: Array) -> Array:
     """left right of a tall matrix (rows, m) and a small one (m, p); shape (rows, p)."""
     if _at_once(left):
         return columnwise(left, right)
-    product, small = np.empty((len(left), right.shape[1])), right.astype(left.dtype, copy=False)
+    product, small = np.empty((len(left), right.shape[1]), order="F"), right.astype(left.dtype, copy=False)
 
     def work(run: slice) -> None:
         for rows in _blocks(run, left):

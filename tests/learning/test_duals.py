@@ -205,6 +205,15 @@ def test_times_that_are_nearly_equal_do_no_harm():
     np.testing.assert_allclose(found, -np.expm1(-near), rtol=2e-3)
 
 
+def test_integrals_at_some_times_are_those_at_all():
+    times = np.concatenate([[0.0], np.geomspace(0.2, 100.0, 30)])
+    values = np.exp(-np.outer(times, [0.01, 1.0]))
+    found = list(integrals(times, values))
+    for wanted in ({0}, {30}, {1, 2, 17}, set(range(31))):
+        np.testing.assert_allclose(list(integrals(times, iter(values), wanted)),
+                                   [found[place] for place in sorted(wanted)], rtol=1e-13)
+
+
 def test_integrals_are_exact_for_polynomials_in_the_logarithm():
     times = np.concatenate([[0.0], np.sort(np.random.default_rng(0).uniform(0.5, 9.0, 12))])
     u = np.log(times + times[1])

@@ -31,11 +31,22 @@ def test_slopes_are_differences_of_the_loss(loss):
 def test_slopes_of_outputs_in_32_bits_differ_by_their_rounding(loss):
     f, y = targets_of(loss)
     with np.errstate(over="raise", invalid="raise", divide="raise"):
-        found, expected = loss.slope(f.astype(np.float32), y), loss.slope(f, y)
+        found, expected = loss.slope(f.astype(np.float32), y.astype(np.float32)), loss.slope(f, y)
+    assert found.dtype == np.float32 or loss.balanced
     assert np.all(np.abs(found - expected) <= 2e-6 + 1e-7 * np.abs(expected))
     near = np.abs(OUTPUTS[:, 0]) < 50
     assert np.all(np.abs(found - expected)[near] <= 1e-5 * np.abs(expected)[near] + 1e-15)
     assert not loss.balanced or np.abs(found.sum(axis=1)).max() < 1e-14
+
+
+@pytest.mark.parametrize(("dtype", "digits"), [(np.float64, 1e-14), (np.float32, 1e-6)])
+def test_slopes_of_texts_long_since_learned_keep_their_digits(dtype, digits):
+    """p − 1 would not: 1 − 1e-20 is 1."""
+    f = np.array([[20.0], [46.0], [80.0]], dtype)
+    found = [LOSSES["logistic"].slope(sign * f, np.full((3, 1), sign > 0, dtype)) for sign in (-1, 1)]
+    for sign, slope in zip((1, -1), found, strict=True):
+        p = np.exp(-np.float64(f)) / (1 + np.exp(-np.float64(f)))
+        np.testing.assert_allclose(slope, sign * p, rtol=digits)
 
 
 @pytest.mark.parametrize("columns", [0, 1, 2, 3, 4])
