@@ -18,6 +18,7 @@ import tangentlens as tl
 from benchmarks import machine
 from benchmarks.asked import Asked
 from benchmarks.command_line import ranged
+from benchmarks.compiled import OPTIONS, Compiled, library
 from benchmarks.paired import seconds
 from benchmarks.processes import spread
 from reproduce.sheet import Sheet, number, text, written
@@ -35,15 +36,19 @@ SHOWN = {
     "stored": ("stored MB", number(",.0f")), "milliseconds": ("one product\nms", written),
     "rate": ("product\nGB/s", written), "read": ("memory, read\nGB/s", written),
     "triad": ("memory, triad\nGB/s", written), "share": ("share of\nthe read", number(".2f")),
-    "narrow": ("in 32 bits\nms", written), "error": ("its relative\nerror", number(".0e")),
+    "twice": ("in C\nms", written), "twice_share": ("its share\nof the read", number(".2f")),
+    "once": ("in C, read once\nms", written), "narrow": ("in 32 bits\nms", written),
+    "error": ("its relative\nerror", number(".0e")),
 }
 NOTES = (
     "One product: KernelProduct @ vector, the map and its transpose, float64. stored MB: values, indices and row "
     "pointers of the sparse matrices, twice, as they are read; vectors are not counted. memory, read: the faster of a "
     f"dot product of an array with itself and a sum, {BYTES / 2**30:g} GiB, cut among all cores; triad: a = b + 3 c on "
     "three such arrays, in pieces, three arrays counted. Medians (least–largest) of product and memory in turns; "
-    "share: the median over pairs. Matrices smaller than the last cache may be read from there. In 32 bits: the same "
-    "sparse matrices and vectors in float32; its error is the larger one of a vector of ones and a random one.",
+    "share: the median over pairs. Matrices smaller than the last cache may be read from there. In C: the same two "
+    f"passes over the same arrays, compiled by cc {' '.join(OPTIONS)}, and both in one, if there is a compiler. In 32 "
+    "bits: the same sparse matrices and vectors in float32; its error is the larger one of a vector of ones and a random "
+    "one. The library uses neither.",
 )
 
 
@@ -103,24 +108,30 @@ class Narrow:
 def row_of(product: KernelProduct, memory: Memory, repeats: int) -> dict[str, Any]:
     """Product, read and triad in turns; a timing of a product is the median of ten."""
     vector = np.random.default_rng(0).standard_normal(len(product.features))
-    product @ vector
-    memory.read()
-    stored, spent, reads, triads, halves = stored_bytes(product), [], [], [], []
     narrow, single = Narrow(product), vector.astype(np.float32)
+    ways: dict[str, Callable[[], Array]] = {"seconds": lambda: product @ vector, "narrow": lambda: narrow @ single}
+    for name in ("twice", "once") if library() else ():
+        compiled = Compiled(product, name)
+        ways[name] = lambda compiled=compiled: compiled @ vector
+        np.testing.assert_allclose(ways[name](), product @ vector, rtol=1e-9, atol=1e-9)
+    memory.read()
+    stored, spent, reads, triads = stored_bytes(product), {name: list[float]() for name in ways}, [], []
     for _ in range(repeats):
-        spent.append(statistics.median(seconds(lambda: product @ vector) for _ in range(10)))
-        halves.append(statistics.median(seconds(lambda: narrow @ single) for _ in range(10)))
+        for name, way in ways.items():
+            spent[name].append(statistics.median(seconds(way) for _ in range(10)))
         reads.append(memory.read() / 1e9)
         triads.append(memory.triad() / 1e9)
-    rates = [stored / one / 1e9 for one in spent]
-    share = statistics.median(rate / read for rate, read in zip(rates, reads, strict=True))
-    return {"stored": stored / 1e6, "milliseconds": ranged(spread([1e3 * one for one in spent]), ".3g"),
-            "rate": ranged(spread(rates), ".1f"), "read": ranged(spread(reads), ".1f"),
-            "triad": ranged(spread(triads), ".1f"), "share": share,
-            "narrow": ranged(spread([1e3 * one for one in halves]), ".3g"),
-            "error": narrow.error(product, [vector, np.ones_like(vector)]), "narrow_median": spread(halves)[0],
-            "seconds_median": spread(spent)[0],
-            "rate_median": spread(rates)[0], "read_median": spread(reads)[0], "triad_median": spread(triads)[0]}
+    rates = {name: [stored / one / 1e9 for one in found] for name, found in spent.items()}
+    shares = {name: statistics.median(rate / read for rate, read in zip(found, reads, strict=True))
+              for name, found in rates.items()}
+    shown = {name: ranged(spread([1e3 * one for one in found]), ".3g") for name, found in spent.items()}
+    found = spent | {"rate": rates["seconds"], "read": reads, "triad": triads}
+    medians = {f"{name}_median": spread(one)[0] for name, one in found.items()}
+    return {"stored": stored / 1e6, "milliseconds": shown.pop("seconds"),
+            "rate": ranged(spread(rates["seconds"]), ".1f"), "read": ranged(spread(reads), ".1f"),
+            "triad": ranged(spread(triads), ".1f"), "share": shares["seconds"], "twice_share": shares.get("twice"),
+            "twice": None, "once": None, "error": narrow.error(product, [vector, np.ones_like(vector)]), **shown,
+            **medians}
 
 
 def sheets(asked: Asked) -> dict[str, Sheet]:
