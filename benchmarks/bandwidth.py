@@ -47,8 +47,8 @@ NOTES = (
     "three such arrays, in pieces, three arrays counted. Medians (least–largest) of product and memory in turns; "
     "share: the median over pairs. Matrices smaller than the last cache may be read from there. In C: the same two "
     f"passes over the same arrays, compiled by cc {' '.join(OPTIONS)}, and both in one, if there is a compiler. In 32 "
-    "bits: the same sparse matrices and vectors in float32; its error is the larger one of a vector of ones and a random "
-    "one. The library uses neither.",
+    "bits: the same sparse matrices and vectors in float32; its error is the larger one of a vector of ones and a "
+    "random one. The library uses neither.",
 )
 
 
