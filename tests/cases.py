@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import tangentlens as tl
 from tangentlens import CNN, MLP, ElmanRNN, LinearRNN, MatrixVector, SelfAttention
 from tangentlens.kernels import Architecture
+from tangentlens.learning import by_text, galerkin
 
 EXACT = 1e-12  # two evaluations of one closed form, relative to the largest entry
 SUMMED = 1e-10  # after many additions, or through numerical quadrature
@@ -156,3 +157,15 @@ def random_texts(n: int, *, size: int = 30, lengths: tuple[int, int] = (3, 12), 
     labels = [int(np.argmax(lean[row].sum(axis=0) + noise * rng.normal(size=classes))) for row in ids]
     labels[:classes] = range(classes)
     return tl.Tokens.from_ids(ids, vocabulary_size=size), labels
+
+
+def store_by_texts(patch: pytest.MonkeyPatch) -> None:
+    """Maps that can be are stored by texts, so that the basis is one of features, though texts are few."""
+    patch.setattr(by_text, "MANY", 1)
+    patch.setattr(by_text, "DENSE", 0)
+
+
+def grow_slowly(patch: pytest.MonkeyPatch) -> None:
+    """The basis grows as that of many texts does, though all vectors of few are known (`test_kernel_range`)."""
+    patch.setattr(galerkin, "COMPLETE", 0)
+    patch.setattr(galerkin, "SHORT", (0, 0))

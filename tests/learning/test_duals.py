@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from cases import grow_slowly, store_by_texts
 from scipy.integrate import solve_ivp
 
 import tangentlens as tl
-from tangentlens.learning import KernelProduct, by_text, galerkin
+from tangentlens.learning import KernelProduct
 from tangentlens.learning.basis import GrowingBasis
 from tangentlens.learning.duals import EXCESS, Allowed, _towards, _unseen
 from tangentlens.learning.feature_basis import FeatureBasis
@@ -18,24 +19,21 @@ from tangentlens.learning.losses import encode
 @pytest.fixture(autouse=True)
 def growing(monkeypatch):
     """The basis grows, though all vectors of so few texts are known (`test_kernel_range`)."""
-    monkeypatch.setattr(galerkin, "COMPLETE", 0)
-    monkeypatch.setattr(galerkin, "SHORT", (0, 0))
+    grow_slowly(monkeypatch)
 
 
 @pytest.fixture(params=["by columns", "by texts"])
 def stored(request, monkeypatch):
     """How the map is stored."""
     if request.param == "by texts":
-        monkeypatch.setattr(by_text, "MANY", 1)
-        monkeypatch.setattr(by_text, "DENSE", 0)
+        store_by_texts(monkeypatch)
     return request.param
 
 
 @pytest.fixture
 def by_texts(monkeypatch):
     """The map stored by texts, so that the basis is one of features."""
-    monkeypatch.setattr(by_text, "MANY", 1)
-    monkeypatch.setattr(by_text, "DENSE", 0)
+    store_by_texts(monkeypatch)
 
 
 def few_tokens(texts=300, tokens=25, seed=0):

@@ -9,13 +9,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import reference
-from cases import distance, random_texts, tokens_of
+from cases import distance, grow_slowly, random_texts, store_by_texts, tokens_of
 from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 
 import tangentlens as tl
 from tangentlens.errors import DataError, OptionError
-from tangentlens.learning import KernelProduct, by_text, galerkin, reduced, stopping, tall
+from tangentlens.learning import KernelProduct, galerkin, reduced, stopping, tall
 from tangentlens.learning.duals import settle
 from tangentlens.learning.losses import encode
 from tangentlens.learning.reduced import ReducedFlow, _Step
@@ -31,8 +31,7 @@ TOLERANCES = (1e-2, 1e-3, 1e-4)
 @pytest.fixture(autouse=True)
 def growing(monkeypatch):
     """The basis grows, though all vectors of so few texts are known (`test_kernel_range`)."""
-    monkeypatch.setattr(galerkin, "COMPLETE", 0)
-    monkeypatch.setattr(galerkin, "SHORT", (0, 0))
+    grow_slowly(monkeypatch)
 
 
 @contextmanager
@@ -40,8 +39,7 @@ def storage(name):
     """Where this problem's map is stored by texts, so that the basis is one of features."""
     with pytest.MonkeyPatch.context() as patch:
         if name == "mlp-by-texts":
-            patch.setattr(by_text, "MANY", 1)
-            patch.setattr(by_text, "DENSE", 0)
+            store_by_texts(patch)
         yield
 
 

@@ -9,13 +9,23 @@ from typing import cast
 import numpy as np
 import pytest
 import reference
-from cases import ALL, SUMMED, TEXT_SETS, distance, every_sparse, labels_of, random_texts
+from cases import (
+    ALL,
+    SUMMED,
+    TEXT_SETS,
+    distance,
+    every_sparse,
+    grow_slowly,
+    labels_of,
+    random_texts,
+    store_by_texts,
+)
 from scipy import sparse
 
 import tangentlens as tl
 from tangentlens.errors import DataError
 from tangentlens.kernels import Architecture
-from tangentlens.learning import KernelProduct, by_text, galerkin
+from tangentlens.learning import KernelProduct, galerkin
 from tangentlens.learning import kernel_range as ranges
 from tangentlens.learning import product as products
 from tangentlens.learning.basis import GrowingBasis
@@ -165,8 +175,7 @@ def test_a_basis_with_a_third_of_all_vectors_takes_the_others(kept: list[Galerki
 
 
 def test_a_basis_of_features_is_not_completed(kept: list[GalerkinFlow], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(by_text, "MANY", 1)
-    monkeypatch.setattr(by_text, "DENSE", 0)
+    store_by_texts(monkeypatch)
     tokens, labels = random_texts(60, size=20)
     tl.learn(tl.MLP().features(tokens), labels, time=10.0)
     basis = kept[-1].basis
@@ -196,8 +205,7 @@ def test_a_flow_in_all_vectors_errs_by_time_steps_alone(architecture: Architectu
 def test_the_result_does_not_depend_on_the_names_of_classes(complete: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Texts of two words, of whose duals Θ sees a hundred-thousandth late: what it did not see came to decide."""
     if not complete:
-        monkeypatch.setattr(galerkin, "COMPLETE", 0)
-        monkeypatch.setattr(galerkin, "SHORT", (0, 0))
+        grow_slowly(monkeypatch)
     ids = [[int(word) for word in text] for text in TWO_WORDS]
     labels = np.array([1, 0, 1, 1, 0, 1, 1, 2, 0, 0, 0, 0, 0, 1, 0])
     features = tl.CNN(activation="identity").features(tl.Tokens.from_ids(ids, vocabulary_size=2))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cases import ALL, EXACT, NEW, TEXT_SETS, distance, every_sparse, random_texts, tokens_of
+from cases import ALL, EXACT, NEW, TEXT_SETS, distance, every_sparse, random_texts, store_by_texts, tokens_of
 from scipy import sparse
 
 import tangentlens as tl
@@ -132,8 +132,7 @@ def test_a_map_stored_by_texts_makes_the_same_products(architecture, monkeypatch
     features = architecture.features(tokens)
     extra = architecture.features(tokens_of(NEW), columns=features)
     usual = KernelProduct(features, extra)
-    monkeypatch.setattr(by_text, "MANY", 1)
-    monkeypatch.setattr(by_text, "DENSE", 0)
+    store_by_texts(monkeypatch)
     product = KernelProduct(features, extra)
     assert bool(product.runs) != bool(product.lanes)
     assert product.runs or not isinstance(architecture, tl.MLP)
@@ -155,8 +154,7 @@ def test_products_by_texts_know_the_rates_of_tokens(monkeypatch):
     features = tl.TokenRates(tl.MLP(), power=0.5).features(tokens)
     assert any(family.scale is not None and np.ptp(family.scale) > 0.1 for family in features.families)
     usual = KernelProduct(features) @ np.eye(60)
-    monkeypatch.setattr(by_text, "MANY", 1)
-    monkeypatch.setattr(by_text, "DENSE", 0)
+    store_by_texts(monkeypatch)
     product = KernelProduct(features)
     assert product.runs
     np.testing.assert_allclose(product @ np.eye(60), usual, rtol=1e-12, atol=1e-14)
