@@ -577,6 +577,28 @@ def test_the_response_to_pushes_is_an_integral():
         np.testing.assert_allclose(found[:, place], expected, rtol=1e-9)
 
 
+def test_many_texts_of_many_features_stay_in_32_bits_for_longer():
+    """What those round evens out: late label scores are as exact as in 64 bits."""
+    tokens, labels = random_texts(640, size=700)
+    features, latest = tl.MLP().features(tokens), (galerkin.LATE * 1e-2) ** 2
+    with storage("mlp-by-texts"):
+        flow = galerkin.GalerkinFlow(KernelProduct(features), encode(labels, "squared", texts=640), 1e-2)
+        assert flow.product.columns > 500
+        assert flow.narrow(3.9 * latest / flow.fastest)
+        assert not flow.narrow(5.1 * latest / flow.fastest)
+        end = 3.5 * latest / flow.fastest
+        for stops in stopping.segments(flow, end, None):
+            flow.advance(stops)
+        assert flow.basis.outputs.dtype == np.float32
+        learned = tl.learn(features, labels, "squared", time=end, record=[], tolerance=1e-2)
+    kernel = features.kernel()
+    apart = learned.duals[-1] - reference.flow(kernel, reference.targets(labels, "squared"), "squared", [end])[0]
+    whole = learned.duals[-1]
+    assert np.sum(apart * (kernel @ apart)) < 1e-4 * np.sum(whole * (kernel @ whole))
+    few = galerkin.GalerkinFlow(KernelProduct(features), encode(labels, "squared", texts=640), 1e-2)
+    assert not few.narrow(1.1 * latest / few.fastest)  # stored by columns
+
+
 @pytest.mark.parametrize("net", [tl.MLP(), tl.CNN()], ids=["mlp", "cnn"])
 def test_a_round_changes_the_path_by_what_was_foreseen(net):
     """To first order, in a segment that changes much."""
