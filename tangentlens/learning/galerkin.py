@@ -45,7 +45,7 @@ ROUNDING = 1e-13  # … or less than this
 NARROW = 5e-3  # tolerance from which on the projected flow is worked out in 32 bits …
 LARGE = 2**20  # … from outputs of 32 bits, too, if it has so many …
 LATE = 1e5  # … up to the square of this times the tolerance, in natural units: slow modes move by what slopes round …
-EVEN = 128  # … or as much later as there are times so many texts and features, where maps are stored by text
+EVEN = 128  # … or as much later as there are times so many texts, where maps are stored by text
 MOST = 600  # basis vectors
 COMPLETE = 128  # all are taken if they are so few: it takes about as long, …
 SHORT = 3, 384  # … or if they are so many times as there are in the basis, which then grows slowly, and not more
@@ -94,8 +94,8 @@ class GalerkinFlow:
         return ReducedFlow(outputs, self.targets, narrow=narrow)
 
     def narrow(self, time: float) -> bool:
-        """Whether 32 bits are enough for the flow up to a time. What they round evens out over many different texts."""
-        texts = min(len(self.targets.y), self.product.columns) if self.product.runs else EVEN
+        """Whether 32 bits are enough for the flow up to a time. What they round evens out over many texts."""
+        texts = len(self.targets.y) if self.product.runs else EVEN
         latest = (LATE * self.tolerance) ** 2 * max(1.0, texts / EVEN)
         return self.tolerance >= NARROW and time * self.fastest <= latest
 

@@ -577,14 +577,13 @@ def test_the_response_to_pushes_is_an_integral():
         np.testing.assert_allclose(found[:, place], expected, rtol=1e-9)
 
 
-def test_many_texts_of_many_features_stay_in_32_bits_for_longer():
+def test_many_texts_stay_in_32_bits_for_longer():
     """What those round evens out: late label scores are as exact as in 64 bits."""
     tokens, labels = random_texts(640, size=700)
     features, latest = tl.MLP().features(tokens), (galerkin.LATE * 1e-2) ** 2
     with storage("mlp-by-texts"):
         flow = galerkin.GalerkinFlow(KernelProduct(features), encode(labels, "squared", texts=640), 1e-2)
-        assert flow.product.columns > 500
-        assert flow.narrow(3.9 * latest / flow.fastest)
+        assert flow.narrow(4.9 * latest / flow.fastest)
         assert not flow.narrow(5.1 * latest / flow.fastest)
         end = 3.5 * latest / flow.fastest
         for stops in stopping.segments(flow, end, None):
