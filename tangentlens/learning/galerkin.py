@@ -197,8 +197,8 @@ class GalerkinFlow:
                     outputs[place] = f
                 yield -flow.slope(f[:n])
 
-        finite, times_ = [place for place in range(known) if place in wanted], np.concatenate([[0.0], moments[:known]])
-        for place, duals in zip(finite, integrals(times_, slopes(), {place + 1 for place in finite}), strict=True):
+        finite, passed = [place for place in range(known) if place in wanted], np.concatenate([[0.0], moments[:known]])
+        for place, duals in zip(finite, integrals(passed, slopes(), {place + 1 for place in finite}), strict=True):
             yield duals.reshape(shape), outputs.pop(place)
         for z, f in zip(path[known:], self.outputs(path[known:]), strict=True):
             yield times(self.basis.vectors, self.padded(z)[:, None]).reshape(shape), f

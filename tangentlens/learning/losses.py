@@ -40,7 +40,7 @@ def _logistic(f: Array, y: Array) -> Array:
 
 
 def _logistic_slope(f: Array, y: Array) -> Array:
-    """s / (1 + e^(−s f)) with s = 1 − 2 y: p − y, and of two numbers that are nearly equal no digits are lost."""
+    """p − y for y of 0 or 1, as s / (1 + e^(−s f)), s = 1 − 2 y: a difference of nearly equal numbers loses digits."""
     sign = 1 - 2 * y
     e = f * sign
     np.negative(e, out=e)
