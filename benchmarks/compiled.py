@@ -1,4 +1,7 @@
-"""The same product with the kernel by a few lines of C, where there is a compiler: what compiled code would gain."""
+"""The same product with the kernel by a few lines of C, where there is a compiler: what compiled code would gain.
+
+Part of: python -m benchmarks --only bandwidth
+"""
 
 from __future__ import annotations
 
