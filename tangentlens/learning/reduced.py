@@ -20,7 +20,7 @@ FIRST = 0.15  # first step of the first path, as a share of the whole way
 KEPT = 3  # steps for which a Jacobian serves while the error stays far below what is allowed
 NEAR = 0.1  # share of the time since a path began by which another may be off for its Jacobian to serve
 SHARED = 2**20  # entries of F above which work on it is shared between processors
-BLOCK = 2**20  # bytes of F that one thread works on at a time: they stay in its cache
+BLOCK = 2**22  # bytes of F that one thread works on at a time: in smaller blocks, turns between threads take longer
 
 
 @dataclass

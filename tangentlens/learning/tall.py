@@ -12,7 +12,7 @@ from tangentlens.data.threads import parallel, workers
 from tangentlens.learning.memory import free
 
 Array = NDArray[np.float64]
-BLOCK = 2**20  # bytes of a matrix of 32 bits that are worked on at a time
+BLOCK = 2**22  # bytes of a matrix of 32 bits that are worked on at a time
 FEW = 3  # columns that are multiplied one after another: together two take twice as long
 ROOM = 16, 600  # columns that there is room for in a new array: if it is to be kept small, and if memory is there
 SHARED = 2**19  # entries of a tall matrix above which processors share its rows
