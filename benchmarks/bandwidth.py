@@ -1,6 +1,6 @@
 """How near products with the kernel come to the memory bandwidth of the machine, measured in the same run.
 
-Command: python -m benchmarks --only bandwidth [--sizes 25000]
+Command: python -m benchmarks --only bandwidth [--sizes 25000,300000] [--work FOLDER]
 """
 
 from __future__ import annotations
@@ -21,19 +21,20 @@ from benchmarks.command_line import ranged
 from benchmarks.compiled import OPTIONS, Compiled, library
 from benchmarks.paired import seconds
 from benchmarks.processes import spread
+from benchmarks.scale import reviews_file
 from reproduce.sheet import Sheet, number, text, written
 from tangentlens.data.threads import parallel
 from tangentlens.kernels import Architecture, describe
 from tangentlens.learning import KernelProduct
 
 Array = NDArray[np.float64]
-SIZES = (25_000,)
+SIZES = 25_000, 300_000  # of these, more than there are film reviews are made up
 ARCHITECTURES: tuple[Architecture, ...] = (tl.MLP(), tl.CNN(), tl.LinearRNN(max_order=3))
 BYTES = 2**30  # of every array that is streamed
 PIECE = 2**15  # doubles of a piece of the triad that stays in the cache between its two passes
 SHOWN = {
     "data": ("data", text), "texts": ("texts", number(",d")), "architecture": ("architecture", text),
-    "stored": ("stored MB", number(",.0f")), "milliseconds": ("one product\nms", written),
+    "by": ("stored by", text), "stored": ("stored MB", number(",.0f")), "milliseconds": ("one product\nms", written),
     "rate": ("product\nGB/s", written), "read": ("memory, read\nGB/s", written),
     "triad": ("memory, triad\nGB/s", written), "share": ("share of\nthe read", number(".2f")),
     "twice": ("in C\nms", written), "twice_share": ("its share\nof the read", number(".2f")),
@@ -48,13 +49,15 @@ NOTES = (
     "share: the median over pairs. Matrices smaller than the last cache may be read from there. In C: the same two "
     f"passes over the same arrays, compiled by cc {' '.join(OPTIONS)}, and both in one, if there is a compiler. In 32 "
     "bits: the same sparse matrices and vectors in float32; its error is the larger one of a vector of ones and a "
-    "random one. The library uses neither.",
+    "random one. The library uses neither. Maps of many texts with few features are stored by texts, without "
+    "alternatives here; those texts are made by python -m benchmarks.resampling.",
 )
 
 
 def stored_bytes(product: KernelProduct) -> int:
     """Bytes of the sparse matrix that one product reads, twice: for Zᵀ a and for Z u."""
-    return 2 * sum(part.nbytes for lane in product.lanes for part in (lane.data, lane.indices, lane.indptr))
+    matrices = [*product.lanes, *(counts for run in product.runs or () for counts in run.counts)]
+    return 2 * sum(part.nbytes for one in matrices for part in (one.data, one.indices, one.indptr))
 
 
 class Memory:
@@ -105,16 +108,24 @@ class Narrow:
         return max(float(np.linalg.norm(found - exact) / np.linalg.norm(exact)) for found, exact in pairs)
 
 
-def row_of(product: KernelProduct, memory: Memory, repeats: int) -> dict[str, Any]:
-    """Product, read and triad in turns; a timing of a product is the median of ten."""
-    vector = np.random.default_rng(0).standard_normal(len(product.features))
-    expected = product @ vector
-    narrow, single = Narrow(product), vector.astype(np.float32)
-    ways: dict[str, Callable[[], Array]] = {"seconds": lambda: product @ vector, "narrow": lambda: narrow @ single}
+def alternatives(product: KernelProduct, vector: Array) -> dict[str, Callable[[], Array]]:
+    """What else the product of a map stored by columns could be."""
+    if product.runs:
+        return {}
+    expected, narrow, single = product @ vector, Narrow(product), vector.astype(np.float32)
+    ways: dict[str, Callable[[], Array]] = {"narrow": lambda: narrow @ single}
     for name in ("twice", "once") if library() else ():
         compiled = Compiled(product, name)
         ways[name] = lambda compiled=compiled: compiled @ vector
         np.testing.assert_allclose(compiled @ vector, expected, rtol=1e-9, atol=1e-9)
+    return ways
+
+
+def row_of(product: KernelProduct, memory: Memory, repeats: int) -> dict[str, Any]:
+    """Product, read and triad in turns; a timing of a product is the median of ten."""
+    vector = np.random.default_rng(0).standard_normal(len(product.features))
+    ways: dict[str, Callable[[], Array]] = {"seconds": lambda: product @ vector} | alternatives(product, vector)
+    ways["seconds"]()
     memory.read()
     stored, spent, reads, triads = stored_bytes(product), {name: list[float]() for name in ways}, [], []
     for _ in range(repeats):
@@ -125,14 +136,14 @@ def row_of(product: KernelProduct, memory: Memory, repeats: int) -> dict[str, An
     rates = {name: [stored / one / 1e9 for one in found] for name, found in spent.items()}
     shares = {name: statistics.median(rate / read for rate, read in zip(found, reads, strict=True))
               for name, found in rates.items()}
+    error = None if product.runs else Narrow(product).error(product, [vector, np.ones_like(vector)])
     shown = {name: ranged(spread([1e3 * one for one in found]), ".3g") for name, found in spent.items()}
     found = spent | {"rate": rates["seconds"], "read": reads, "triad": triads}
     medians = {f"{name}_median": spread(one)[0] for name, one in found.items()}
     return {"stored": stored / 1e6, "milliseconds": shown.pop("seconds"),
             "rate": ranged(spread(rates["seconds"]), ".1f"), "read": ranged(spread(reads), ".1f"),
             "triad": ranged(spread(triads), ".1f"), "share": shares["seconds"], "twice_share": shares.get("twice"),
-            "twice": None, "once": None, "error": narrow.error(product, [vector, np.ones_like(vector)]), **shown,
-            **medians}
+            "error": error, **dict.fromkeys(("twice", "once", "narrow")), **shown, **medians}
 
 
 def sheets(asked: Asked) -> dict[str, Sheet]:
@@ -141,10 +152,12 @@ def sheets(asked: Asked) -> dict[str, Sheet]:
     memory = Memory()
     rows = []
     for size in asked.sizes or SIZES:
-        tokens = tl.tokenize(reviews[:size])
-        for architecture in ARCHITECTURES:
+        real = size <= len(reviews)
+        tokens = tl.tokenize(reviews[:size] if real else tl.read_texts(reviews_file(asked.work, size)))
+        for architecture in ARCHITECTURES if real else ARCHITECTURES[:1]:
             asked.say(f"bandwidth: {size:,} reviews, {describe(architecture)}")
             product = KernelProduct(architecture.features(tokens))
-            rows.append({"data": "IMDB", "texts": size, "architecture": describe(architecture),
+            rows.append({"data": "IMDB" if real else "made up of IMDB", "texts": size,
+                         "architecture": describe(architecture), "by": "texts" if product.runs else "columns",
                          **row_of(product, memory, asked.repeats)})
     return {"bandwidth": Sheet("Products with the kernel against the memory of the machine", rows, SHOWN, NOTES)}

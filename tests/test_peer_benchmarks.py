@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cases import store_by_texts
 
 import tangentlens as tl
 
@@ -82,9 +83,22 @@ def test_bandwidth_counts_the_bytes_that_are_stored() -> None:
     assert row["stored"] * 1e6 >= 2 * product.nnz * (8 + 4)
     assert row["share"] == pytest.approx(row["rate_median"] / row["read_median"])
     assert (row["twice"] is None) == (shutil.which("cc") is None)  # else they were found to be equal
+    assert row["error"] < 1e-5
     memory = bandwidth.Memory(2**16)
     memory.triad()
     assert (memory.arrays[0] == 2 + 3 * 3).all()
+
+
+def test_bandwidth_of_a_map_that_is_stored_by_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchmarks import bandwidth
+    from tangentlens.learning import KernelProduct
+
+    store_by_texts(monkeypatch)
+    product = KernelProduct(tl.MLP().features(tl.tokenize(TEXTS)))
+    row = bandwidth.row_of(product, bandwidth.Memory(2**16), repeats=1)
+    assert product.runs
+    assert row["stored"] * 1e6 >= 2 * product.nnz * (8 + 4)
+    assert row["twice"] is row["once"] is row["narrow"] is row["error"] is None
 
 
 def test_made_up_reviews_are_seeded_and_written_group_by_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
