@@ -22,7 +22,8 @@ from tangentlens.learning.integrals import integrals
 from tangentlens.learning.losses import Targets
 from tangentlens.learning.product import TINY, KernelProduct
 from tangentlens.learning.reduced import FIRST, Met, ReducedFlow, Start
-from tangentlens.learning.tall import across, runs_of, times
+from tangentlens.learning.rounds import remaining, remaining_at_rest, shrinking
+from tangentlens.learning.tall import directions_of, runs_of, times
 
 Array = NDArray[np.float64]
 Needed = Callable[[Array, list[Array]], int | None]
@@ -38,8 +39,6 @@ UNRESOLVED = 0.1  # share of the tolerance below which the time steps decide
 FEW = 8  # moments of a segment at which what is left out is looked at, at most, where the tolerance is not fine
 FINE = 1e-4, 2  # tolerance from which on moments are denser, by once more for so many orders of magnitude
 RESTING = 10  # at rest, a vector is added for so many that there are
-RATIOS = 0.25, 0.9  # by which changes are taken to shrink there from round to round …
-SURE = 0.7  # … and the share of the tolerance that what remains must fall to
 SPARED = 1e-6  # what is left out is zero where it is less than this share of the tolerance, of the slopes …
 ROUNDING = 1e-13  # … or less than this
 NARROW = 5e-3  # tolerance from which on the projected flow is worked out in 32 bits …
@@ -68,6 +67,7 @@ class GalerkinFlow:
     z: Array = field(init=False, repr=False)
     passed: list[Array] = field(default_factory=list, repr=False)  # z at all stops so far
     coming: float = 0.0  # by how much rounds of growth are still to change the end, relative: at least as the last did
+    shrinking: float = 0.0  # by how much changes of the last segment of several rounds shrank from one to the next
     missing: float = 0.0  # the sum of what all segments left out, in the norm of Θ
     error: float = 0.0
     first: float = FIRST  # share of a segment that its first step takes
@@ -132,7 +132,7 @@ class GalerkinFlow:
                 start = flow.begin(self.padded(self.z), start)
                 path = self._pushed(path, stops, start, push)
                 changes.append(self.coming)
-                self.coming = remaining(changes)
+                self.coming = remaining(changes, self.shrinking)
             allowed = share * max(self.tolerance - self.missing / _size(path[-1]), LEAST * self.tolerance)
             if needed and not ended and (push is None or self.coming < max(ROUGH, allowed)):
                 count = needed(stops, path)
@@ -140,15 +140,15 @@ class GalerkinFlow:
             if push is None or self.coming <= allowed:
                 break
         self.z, self.t, self.first = path[-1], float(stops[-1]), met.first
+        self.shrinking = shrinking(changes, self.shrinking) if changes else self.shrinking
         self.missing += self.coming * _size(self.z)
         self.error = max(self.missing / _size(self.z), UNRESOLVED * self.tolerance)
         self.passed += path
         return ended
 
     def rest(self) -> None:
-        """Moves on to where the flow of the squared loss comes to rest, the basis growing from the slope there. Rounds
-        change that by d_1, d_2, …; if they go on to shrink by r, the mean of their last two ratios, d_k r / (1 − r)
-        remains: the `error`, infinite if it is not known.
+        """Moves on to where the flow of the squared loss comes to rest, the basis growing from the slope there. What
+        rounds are still to change of that is the `error`, infinite if it is not known.
         """
         end, changes, self.error = self.reduced().rest(), [], np.inf
         while len(self.basis) < MOST:
@@ -164,11 +164,9 @@ class GalerkinFlow:
                 break
             end, before = self.reduced().rest(), self.padded(end)
             changes.append(float(np.linalg.norm(end - before)) / _size(end))
-            if len(changes) > 2:
-                ratio = float(np.clip(np.sqrt(changes[-1] / max(changes[-3], TINY)), *RATIOS))
-                self.error = changes[-1] * ratio / (1 - ratio)
-                if self.error <= SURE * self.tolerance:
-                    break
+            self.error = remaining_at_rest(changes, 1 / RESTING)
+            if self.error <= self.tolerance:
+                break
         self.z, self.t, self.error = end, float("inf"), max(self.error, UNRESOLVED * self.tolerance)
         self.passed.append(end)
 
@@ -241,7 +239,7 @@ class GalerkinFlow:
         before = len(self.basis)
         while True:
             known, residual = self.basis.null.shape[1], self.basis.without_null(residual)
-            directions, size = _main(residual, growth)
+            directions, size = directions_of(residual, growth)
             if size[0] <= least:
                 return None
             kept = size[:growth] > max(1e-2 * size[0], least)
@@ -294,25 +292,6 @@ class _Push:
     sums: Array
     moments: Array
     share: float
-
-
-def _main(vectors: Array, count: int) -> tuple[Array, Array]:
-    """The first left singular vectors of a tall matrix, largest first, and all values, from its small Gram matrix."""
-    values, modes = np.linalg.eigh(across(vectors, vectors))
-    size = np.sqrt(np.maximum(values[::-1], 0.0))
-    floor = max(1e-8 * float(size[0]), TINY)  # what is smaller is rounding of the values
-    return times(vectors, (modes[:, ::-1] / np.maximum(size, floor))[:, :count]), size
-
-
-def remaining(changes: list[float]) -> float:
-    """What rounds are still to change, at least as much as the last one has: rounds that shrink slowly fluctuate, so
-    that one small change says little. Changes are taken to shrink by as much a round as since the largest.
-    """
-    last, most = len(changes) - 1, int(np.argmax(changes))
-    if not last or not changes[most]:
-        return changes[last]
-    ratio = min((changes[last] / changes[most]) ** (1 / (last - most)) if most < last else 1.0, RATIOS[1])
-    return max(changes[last], changes[last - 1] * ratio) * max(1.0, ratio / (1 - ratio))
 
 
 def _size(z: Array) -> float:

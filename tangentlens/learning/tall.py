@@ -16,6 +16,7 @@ BLOCK = 2**22  # bytes of a matrix of 32 bits that are worked on at a time
 FEW = 3  # columns that are multiplied one after another: together two take twice as long
 ROOM = 16, 600  # columns that there is room for in a new array: if it is to be kept small, and if memory is there
 SHARED = 2**19  # entries of a tall matrix above which processors share its rows
+ROUNDED, LEAST = 1e-8, 1e-300  # singular values of a smaller share of the largest are rounding of their squares
 SPARE = 0.5  # share of the free memory that room for columns may be set aside in
 
 
@@ -93,6 +94,14 @@ def less(from_: Array, left: NDArray[Any], right: Array) -> Array:
     if left.shape[1]:
         parallel(work, runs_of(*left.shape))
     return from_
+
+
+def directions_of(vectors: Array, count: int) -> tuple[Array, Array]:
+    """The first left singular vectors of a tall matrix, largest first, and all values, from its small Gram matrix."""
+    values, modes = np.linalg.eigh(across(vectors, vectors))
+    size = np.sqrt(np.maximum(values[::-1], 0.0))
+    floor = max(ROUNDED * float(size[0]), LEAST)
+    return times(vectors, (modes[:, ::-1] / np.maximum(size, floor))[:, :count]), size
 
 
 def beside(columns: NDArray[Any], more: int, new: Callable[[slice], NDArray[Any]]) -> NDArray[Any]:

@@ -25,7 +25,7 @@ from scipy import sparse
 import tangentlens as tl
 from tangentlens.errors import DataError
 from tangentlens.kernels import Architecture
-from tangentlens.learning import KernelProduct, galerkin
+from tangentlens.learning import KernelProduct
 from tangentlens.learning import kernel_range as ranges
 from tangentlens.learning import product as products
 from tangentlens.learning.basis import GrowingBasis
@@ -225,28 +225,6 @@ def test_a_basis_is_not_completed_where_nothing_moves() -> None:
         tl.learn(features, [0, 1, 0, 1], until_loss=0.5)
     learned = tl.learn(features, [0, 1, 0, 1], time=10.0, record=[])
     np.testing.assert_array_equal(learned.decision(features), 0.0)
-
-
-def test_what_rounds_still_change() -> None:
-    """At least what the last did; more where they shrink slowly, or one is small by chance."""
-    assert galerkin.remaining([1e-3]) == 1e-3
-    assert galerkin.remaining([1e-1, 1e-3]) == pytest.approx(1e-3)
-    assert galerkin.remaining([1e-1, 1e-3, 1e-5]) == pytest.approx(1e-5)
-    assert galerkin.remaining([1e-3, 8e-4]) == pytest.approx(8e-4 * 4)
-    assert galerkin.remaining([1e-3, 9e-4, 8e-4, 1e-6]) > 5e-5
-    assert galerkin.remaining([1e-4, 1e-3]) == pytest.approx(1e-3 * 9)
-    assert galerkin.remaining([0.0, 0.0]) == 0.0
-
-
-def test_rounds_go_on_while_much_is_to_change(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What remains, not what the last round changed, ends a segment, and is the error that is said."""
-    tokens, labels = random_texts(300, size=200)
-    features = tl.MLP().features(tokens)
-    spent = []
-    for rule in (lambda changes: changes[-1], lambda changes: 10 * changes[-1]):
-        monkeypatch.setattr(galerkin, "remaining", rule)
-        spent.append(tl.learn(features, labels, time=1e4).dynamics.products)
-    assert spent[1] > spent[0]
 
 
 def test_what_duals_round_is_said_though_all_vectors_are_taken() -> None:
