@@ -2,6 +2,7 @@
 
 import gc
 import itertools
+import os
 import signal
 import subprocess
 import sys
@@ -46,23 +47,31 @@ def readable(path):
         return int(file.metadata()["step"])
 
 
+def written(path):
+    """When a checkpoint was written; 0 if there is none."""
+    return os.stat(path).st_mtime_ns if os.path.exists(path) else 0
+
+
 KILLED = """
 import os, random, signal, sys, time
 sys.path[:0] = {folders!r}
 import torch
 torch.set_num_threads(1)
-from test_resuming import MODES, long_run, network_of, readable, run, training
+from test_resuming import MODES, long_run, network_of, readable, run, training, written
 run(network_of("mlp"), steps=1)  # children are fast from the start
 training.SAVING = {saving}
 random.seed({kills})
 for mode in MODES:
     path = {folder!r} + "/" + mode
     for kill in range({kills}):
-        child = os.fork()
+        before, child = written(path), os.fork()
         if not child:
             long_run(network_of("mlp"), mode, checkpoint=path)
             os._exit(0)
-        time.sleep(random.uniform(0.02, 0.12))
+        if kill:  # however busy the machine is, a checkpoint was written by this child
+            while written(path) == before and not os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                time.sleep(0.001)
+        time.sleep(random.uniform(0.0, 0.05) if kill else random.uniform(0.02, 0.12))
         os.kill(child, signal.SIGKILL)
         died = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         print(mode, died, readable(path) if os.path.exists(path) else -1, flush=True)
