@@ -56,7 +56,7 @@ NOTES = (
 
 def stored_bytes(product: KernelProduct) -> int:
     """Bytes of the sparse matrix that one product reads, twice: for Zᵀ a and for Z u."""
-    matrices = [*product.lanes, *(counts for run in product.runs or () for counts in run.counts)]
+    matrices = [*product.lanes, *(counts for run in product.runs for counts in run.counts)]
     return 2 * sum(part.nbytes for one in matrices for part in (one.data, one.indices, one.indptr))
 
 
@@ -108,23 +108,24 @@ class Narrow:
         return max(float(np.linalg.norm(found - exact) / np.linalg.norm(exact)) for found, exact in pairs)
 
 
-def alternatives(product: KernelProduct, vector: Array) -> dict[str, Callable[[], Array]]:
-    """What else the product of a map stored by columns could be."""
+def alternatives(product: KernelProduct, vector: Array) -> tuple[dict[str, Callable[[], Array]], float | None]:
+    """What else the product of a map stored by columns could be, and the error in 32 bits."""
     if product.runs:
-        return {}
+        return {}, None
     expected, narrow, single = product @ vector, Narrow(product), vector.astype(np.float32)
     ways: dict[str, Callable[[], Array]] = {"narrow": lambda: narrow @ single}
     for name in ("twice", "once") if library() else ():
         compiled = Compiled(product, name)
         ways[name] = lambda compiled=compiled: compiled @ vector
         np.testing.assert_allclose(compiled @ vector, expected, rtol=1e-9, atol=1e-9)
-    return ways
+    return ways, narrow.error(product, [vector, np.ones_like(vector)])
 
 
 def row_of(product: KernelProduct, memory: Memory, repeats: int) -> dict[str, Any]:
     """Product, read and triad in turns; a timing of a product is the median of ten."""
     vector = np.random.default_rng(0).standard_normal(len(product.features))
-    ways: dict[str, Callable[[], Array]] = {"seconds": lambda: product @ vector} | alternatives(product, vector)
+    others, error = alternatives(product, vector)
+    ways: dict[str, Callable[[], Array]] = {"seconds": lambda: product @ vector} | others
     ways["seconds"]()
     memory.read()
     stored, spent, reads, triads = stored_bytes(product), {name: list[float]() for name in ways}, [], []
@@ -136,7 +137,6 @@ def row_of(product: KernelProduct, memory: Memory, repeats: int) -> dict[str, An
     rates = {name: [stored / one / 1e9 for one in found] for name, found in spent.items()}
     shares = {name: statistics.median(rate / read for rate, read in zip(found, reads, strict=True))
               for name, found in rates.items()}
-    error = None if product.runs else Narrow(product).error(product, [vector, np.ones_like(vector)])
     shown = {name: ranged(spread([1e3 * one for one in found]), ".3g") for name, found in spent.items()}
     found = spent | {"rate": rates["seconds"], "read": reads, "triad": triads}
     medians = {f"{name}_median": spread(one)[0] for name, one in found.items()}

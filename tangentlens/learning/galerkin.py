@@ -140,7 +140,7 @@ class GalerkinFlow:
             if push is None or self.coming <= allowed:
                 break
         self.z, self.t, self.first = path[-1], float(stops[-1]), met.first
-        self.shrinking = shrinking(changes, self.shrinking) if changes else self.shrinking
+        self.shrinking = shrinking(changes, self.shrinking)
         self.missing += self.coming * _size(self.z)
         self.error = max(self.missing / _size(self.z), UNRESOLVED * self.tolerance)
         self.passed += path

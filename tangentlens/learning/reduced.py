@@ -13,14 +13,13 @@ from numpy.typing import NDArray
 from tangentlens.data.threads import parallel, workers
 from tangentlens.learning.integrals import phi_functions
 from tangentlens.learning.losses import Targets
-from tangentlens.learning.tall import columnwise, times
+from tangentlens.learning.tall import BLOCK, columnwise, times
 
 Array = NDArray[np.float64]
 FIRST = 0.15  # first step of the first path, as a share of the whole way
 KEPT = 3  # steps for which a Jacobian serves while the error stays far below what is allowed
 NEAR = 0.1  # share of the time since a path began by which another may be off for its Jacobian to serve
 SHARED = 2**20  # entries of F above which work on it is shared between processors
-BLOCK = 2**22  # bytes of F that one thread works on at a time: in smaller blocks, turns between threads take longer
 
 
 @dataclass

@@ -13,11 +13,11 @@ POWER = 0.25  # … the squares of which are taken to fall like this power of th
 
 def shrinking(changes: Sequence[float], before: float = 0.0) -> float:
     """By how much changes shrink from round to round since the largest, at most SLOWEST; before: where there is one
-    change only, by how much those of an earlier segment did.
+    change at most, by how much those of an earlier segment did.
     """
-    last, most = len(changes) - 1, int(np.argmax(changes))
-    if not last or not changes[most]:
+    if len(changes) < 2 or not max(changes):
         return before
+    last, most = len(changes) - 1, int(np.argmax(changes))
     return min((changes[last] / changes[most]) ** (1 / (last - most)) if most < last else 1.0, SLOWEST)
 
 
@@ -31,7 +31,7 @@ def remaining(changes: Sequence[float], before: float = 0.0) -> float:
     1.6
     """
     ratio = shrinking(changes, before)
-    return max([changes[-1], *(change * ratio for change in changes[-2:-1])]) * max(1.0, ratio / (1 - ratio))
+    return max(changes[-1], ratio * changes[-2:][0]) * max(1.0, ratio / (1 - ratio))
 
 
 def remaining_at_rest(changes: Sequence[float], share: float) -> float:

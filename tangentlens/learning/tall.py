@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from tangentlens.data.threads import parallel, workers
 from tangentlens.learning.memory import free
+from tangentlens.learning.product import TINY
 
 Array = NDArray[np.float64]
-BLOCK = 2**22  # bytes of a matrix of 32 bits that are worked on at a time
+BLOCK = 2**22  # bytes of a matrix that a thread works on at a time: in smaller ones, turns between threads take longer
 FEW = 3  # columns that are multiplied one after another: together two take twice as long
 ROOM = 16, 600  # columns that there is room for in a new array: if it is to be kept small, and if memory is there
 SHARED = 2**19  # entries of a tall matrix above which processors share its rows
-ROUNDED, LEAST = 1e-8, 1e-300  # singular values of a smaller share of the largest are rounding of their squares
+ROUNDED = 1e-8  # singular values of a smaller share of the largest are rounding of their squares
 SPARE = 0.5  # share of the free memory that room for columns may be set aside in
 
 
@@ -100,7 +101,7 @@ def directions_of(vectors: Array, count: int) -> tuple[Array, Array]:
     """The first left singular vectors of a tall matrix, largest first, and all values, from its small Gram matrix."""
     values, modes = np.linalg.eigh(across(vectors, vectors))
     size = np.sqrt(np.maximum(values[::-1], 0.0))
-    floor = max(ROUNDED * float(size[0]), LEAST)
+    floor = max(ROUNDED * float(size[0]), TINY)
     return times(vectors, (modes[:, ::-1] / np.maximum(size, floor))[:, :count]), size
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import reference
@@ -12,6 +14,8 @@ from tangentlens.kernels import Architecture
 from tangentlens.learning import KernelProduct, galerkin, stopping
 from tangentlens.learning.losses import encode
 from tangentlens.learning.rounds import LAST, remaining, remaining_at_rest
+
+SST = Path(__file__).parents[3] / "shared" / "data" / "sst" / "train.csv"
 
 
 def test_what_rounds_still_change() -> None:
@@ -76,7 +80,7 @@ def test_a_segment_of_one_round_shrinks_no_faster_than_the_one_before(net: Archi
         flow.advance(stops)
     said, true = errors(flow, kernel, reference.flow(kernel, reference.targets(labels, "squared"), "squared", [end])[0])
     assert said <= tolerance
-    assert true < max(0.02 * tolerance, said)
+    assert true < said
 
 
 @pytest.mark.slow
@@ -93,3 +97,16 @@ def test_rest_is_not_thought_to_be_near_where_slow_modes_are_many(size: int, tol
     said, true = errors(flow, kernel, duals)
     assert true < 1.5 * said
     assert (said <= tolerance) == (size == 700)  # there are not vectors enough for so many slow modes
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not SST.exists(), reason=f"the Stanford Sentiment Treebank is not at {SST}")
+@pytest.mark.filterwarnings("ignore:label scores are known")
+def test_rest_is_not_thought_to_be_near_where_some_rounds_find_little() -> None:
+    """Of all of SST, whose rounds at rest fluctuate: what is said is not far below the distance to a finer solution."""
+    texts = tl.read_texts(SST)
+    features = tl.MLP().features(tl.tokenize(texts))
+    near, finer = (tl.learn(features, texts.labels, "squared", time=np.inf, tolerance=tolerance, record=[])
+                   for tolerance in (0.03, 0.003))
+    product, apart, whole = KernelProduct(features), near.duals[-1] - finer.duals[-1], finer.duals[-1]
+    assert np.sqrt(np.sum(apart * (product @ apart)) / np.sum(whole * (product @ whole))) < 1.5 * near.dynamics.error
