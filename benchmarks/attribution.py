@@ -98,7 +98,7 @@ def influences(trajectory: tl.Trajectory, theta: Array, across: Array, intervals
     moments = np.concatenate([[0.0], np.geomspace(min(n / np.trace(theta) / 10, end / 2), end, intervals)])
     path = trajectory.duals[:, :, 0]
     duals = np.stack([np.interp(moments, trajectory.steps, one) for one in path.T], axis=1)
-    y = trajectory.dynamics.targets.y[:, 0]
+    y = trajectory.dynamics.targets.index
     adjoint, total = across.T.copy(), np.zeros_like(across)
     for late in range(intervals, 0, -1):
         h = (moments[late] - moments[late - 1]) / n

@@ -51,7 +51,7 @@ def trained(name: str, network: str, seed: int) -> tuple[pl.DataFrame, pl.DataFr
     fitted = fit(net, train.tokens, train.labels, dev=(dev.tokens, dev.labels), fitting=FITTING.get(network),
                  seed=seed, watch=lambda: asks.followed_scores(ask, blanks=True))
     assert fitted.curves is not None
-    y = train.labels[:, None].astype(np.float64)
+    y = 2.0 * train.labels[:, None] - 1
     found = asks.answers(ask, blanks=True) | {
         "train_loss": [loss_of(ask(train.tokens), y)], "dropout_loss": [dropout_loss(net, train.tokens, y)],
         "dev_loss": [fitted.dev_losses.min()], "epochs": [fitted.epochs[-1]],

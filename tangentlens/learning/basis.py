@@ -132,10 +132,10 @@ class GrowingBasis:
         their image, and is added in their place.
         """
         while vectors.shape[1]:
-            vectors = self._new_in(np.asfortranarray(vectors))  # few columns: else each row would be a loop of its own
+            vectors, overlap = self._new_in(np.asfortranarray(vectors))  # else each row would be a loop of its own
             if not vectors.shape[1]:
                 break
-            vectors, image = self._with_image(vectors)
+            vectors, image = self._with_image(vectors, overlap)
             scale = self._scale(across(vectors, image[:len(vectors)]))
             if scale.shape[1]:
                 self._add(vectors, image, scale)
@@ -158,11 +158,10 @@ class GrowingBasis:
         self.vectors = beside(self.vectors, scale.shape[1], lambda rows: columnwise(vectors[rows], scale))
         self.outputs = beside(self.outputs, scale.shape[1], lambda rows: columnwise(image[rows], scale))
 
-    def _with_image(self, vectors: Array) -> tuple[Array, Array]:
-        """Vectors and Θ times them, both without what the basis holds of them."""
+    def _with_image(self, vectors: Array, overlap: Array) -> tuple[Array, Array]:
+        """Vectors and Θ times them, both without what the basis holds of them, the overlap (m, p)."""
         (n, c), p = self.shape, vectors.shape[1]
         image = np.asfortranarray((self.product @ vectors.reshape(n, c * p)).reshape(-1, p))
-        overlap = across(self.fitted, vectors)
         return less(vectors, self.vectors, overlap), less(image, self.outputs, overlap)
 
     def _noted(self, vectors: Array, image: Array) -> Array:
@@ -173,21 +172,25 @@ class GrowingBasis:
         self.null = _extended(self.null, vectors - span @ (span.T @ vectors))
         return traces if self.null.shape[1] > known else traces[:, :0]
 
-    def _new_in(self, vectors: Array) -> Array:
-        """The part of dual vectors that is orthogonal to the basis, as unit vectors; rounding is left out."""
-        vectors, whole = self._in_range(vectors), norms(vectors)
-        size = norms(vectors)
+    def _new_in(self, vectors: Array) -> tuple[Array, Array]:
+        """The part of dual vectors that is orthogonal to the basis, as unit vectors; rounding is left out. And what
+        they overlap with the basis after all, (m, p).
+        """
+        whole, given = norms(vectors), vectors
+        vectors = self._in_range(given)
+        size = whole if vectors is given else norms(vectors)
         kept = size > ROUNDING * whole
         vectors = vectors[:, kept] / size[kept]
         overlap = across(self.fitted, vectors)
         if np.all(np.abs(overlap) <= SLIGHT * np.sqrt(self.largest)):
-            return self._even(vectors)
+            return self._even(vectors), overlap
         vectors = less(vectors, self.vectors, overlap)
         size = norms(vectors)
         vectors = vectors[:, size > SPANNED] / size[size > SPANNED]
         if not np.all(size > KEPT):  # else it is enough that `_with_image` projects once more
             vectors = less(vectors, self.vectors, across(self.fitted, vectors))
-        return self._even(self._in_range(vectors))
+        vectors = self._even(self._in_range(vectors))
+        return vectors, across(self.fitted, vectors)
 
     def _even(self, vectors: Array) -> Array:
         """Vectors (… c, p) of which those of each text add up to zero, if they are to: rounding would grow otherwise,

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tangentlens.data.storage import Arrays
 from tangentlens.errors import ShapeError
-from tangentlens.learning.losses import LOSSES, Targets
+from tangentlens.learning.losses import LOSSES, Targets, targets_of
 from tangentlens.learning.product import KernelProduct
 
 Array = NDArray[np.float64]
@@ -54,14 +54,14 @@ class Dynamics:
                  "critical_learning_rate": self.critical_learning_rate, "error": self.error,
                  "classes": list(targets.classes), "loss": targets.loss.name, "curves": self.curves.columns}
         arrays = {"steps": self.steps, "times": self.times, "duals": self.duals, "curves": self.curves.to_numpy(),
-                  "index": targets.index, "y": targets.y}
+                  "index": targets.index}
         return about, {prefix + name: array for name, array in arrays.items()}
 
     @classmethod
     def from_arrays(cls, about: dict[str, Any], arrays: Arrays, prefix: str = "") -> Dynamics:
         """The inverse of `arrays`."""
-        part = {name: arrays[prefix + name] for name in ("steps", "times", "duals", "curves", "index", "y")}
-        targets = Targets(tuple(about["classes"]), part["index"], part["y"], LOSSES[about["loss"]])
+        part = {name: arrays[prefix + name] for name in ("steps", "times", "duals", "curves", "index")}
+        targets = targets_of(tuple(about["classes"]), part["index"], LOSSES[about["loss"]])
         curves = pl.DataFrame(part["curves"], schema=about["curves"], orient="row")
         return cls(about["clock"], part["steps"], part["times"], part["duals"], curves, targets, about["products"],
                    about["learning_rate"], about["critical_learning_rate"], about["error"])

@@ -33,6 +33,8 @@ SHARE = 20  # … for so many that there are
 ALLOWED = 0.5, 0.2  # share of what is not spent of the tolerance that a segment may leave out; the second where …
 COARSE = 1e-2  # … it is so large that changes to first order are too small …
 LEAST = 0.05  # … of which it counts as not spent at least this share
+DRIFT = 0.03, 10  # by how much changes to first order may move a path before it is solved again: relative, and in …
+# … tolerances; a path that has moved asks for some vectors more than the flow needs
 ROUGH = 0.1  # what a segment may leave out, relative, when it is asked whether the search ends in it
 STEPPING = 0.7  # one in this of the tolerance is what a step in time is given; what it errs by is a fifteenth of that
 UNRESOLVED = 0.1  # share of the tolerance below which the time steps decide
@@ -109,10 +111,11 @@ class GalerkinFlow:
     def advance(self, stops: Array, needed: Needed | None = None) -> bool:
         """Moves through the stops (ascending times); whether a search ends with them.
 
-        Rounds of growth go on until what they are still to change at the end (`remaining`) is small. What the last one
-        changes, to first order (`Start.response`), is made, and what remained of every segment, in parts of where the
-        flow is, adds to the `error`: the flow contracts, so none of it grows. The error of the time steps is not seen,
-        so that `error` is never less than 0.1 of the tolerance.
+        Rounds of growth go on until what they are still to change at the end (`remaining`) is small. What one changes
+        is made to first order (`Start.response`), and the path solved again once that has moved it (DRIFT), or at the
+        end; in every round where outputs are many. What remained of every segment, in parts of where the flow is, adds
+        to the `error`: the flow contracts, so none of it grows. The error of the time steps is not seen, so that
+        `error` is never less than 0.1 of the tolerance.
 
         needed: says of stops and coefficients there how many of them a search needs if it ends there, else None; the
         flow then goes no further than those.
@@ -123,15 +126,21 @@ class GalerkinFlow:
         self.basis.complete(min(SHORT[1], SHORT[0] * len(self.basis)))
         ended, flow, share = False, self.reduced(narrow=narrow), ALLOWED[int(self.tolerance >= COARSE)]
         met = Met(self.first)  # segments are alike: each is as long, beside the time before it
-        start, changes = flow.begin(self.padded(self.z)), list[float]()
+        start, changes, since = flow.begin(self.padded(self.z)), list[float](), list[float]()
+
+        def solved() -> list[Array]:
+            since.clear()
+            return list(flow.path(self.padded(self.z), self.t, stops, self.tolerance / STEPPING, start, met))
+
+        path, drift = solved(), min(DRIFT[0], DRIFT[1] * self.tolerance)
         while True:
-            path = list(flow.path(self.padded(self.z), self.t, stops, self.tolerance / STEPPING, start, met))
             push = self._enrich(path, np.concatenate([[self.t], stops]))
             if push is not None:
                 flow = self.reduced(narrow=narrow)
                 start = flow.begin(self.padded(self.z), start)
                 path = self._pushed(path, stops, start, push)
                 changes.append(self.coming)
+                since.append(self.coming)
                 self.coming = remaining(changes, self.shrinking)
             allowed = share * max(self.tolerance - self.missing / _size(path[-1]), LEAST * self.tolerance)
             if needed and not ended and (push is None or self.coming < max(ROUGH, allowed)):
@@ -139,6 +148,10 @@ class GalerkinFlow:
                 ended, stops, path = count is not None, stops[:count], path[:count]
             if push is None or self.coming <= allowed:
                 break
+            if sum(since) > drift or flow.outputs.size >= LARGE:
+                path = solved()
+        if len(since) > (push is not None):
+            path = solved()
         self.z, self.t, self.first = path[-1], float(stops[-1]), met.first
         self.shrinking = shrinking(changes, self.shrinking)
         self.missing += self.coming * _size(self.z)
@@ -210,7 +223,8 @@ class GalerkinFlow:
 
     def padded(self, z: Array) -> Array:
         """Coefficients of the basis as it is now, from those of an earlier one; shape (m,)."""
-        return np.concatenate([z, np.zeros(len(self.basis) - len(z))])
+        missing = len(self.basis) - len(z)
+        return np.concatenate([z, np.zeros(missing)]) if missing else z
 
     def _pushed(self, path: list[Array], stops: Array, start: Start, push: _Push) -> list[Array]:
         """The path with what the vectors added last change, to first order; notes how much that is, `coming`."""

@@ -14,7 +14,6 @@ from scipy.special import logsumexp, softmax
 from tangentlens.errors import DataError, OptionError, ShapeError
 
 Array = NDArray[np.float64]
-LARGEST = {4: 88.0, 8: 709.0}  # bytes of a number: the exponential of more is too large for it
 
 
 @dataclass(frozen=True)
@@ -36,18 +35,18 @@ class Loss:
 
 
 def _logistic(f: Array, y: Array) -> Array:
-    return np.asarray(np.sum(np.maximum(f, 0) + np.log1p(np.exp(-np.abs(f))) - y * f, axis=1))
+    return np.asarray(np.sum(np.maximum(-y * f, 0) + np.log1p(np.exp(-np.abs(f))), axis=1))
 
 
 def _logistic_slope(f: Array, y: Array) -> Array:
-    """p − y for y of 0 or 1, as s / (1 + e^(−s f)), s = 1 − 2 y: a difference of nearly equal numbers loses digits."""
-    sign = 1 - 2 * y
-    e = f * sign
-    np.negative(e, out=e)
-    np.minimum(e, LARGEST[e.itemsize], out=e)
-    np.exp(e, out=e)
-    e += 1
-    return np.divide(sign, e, out=e)
+    """−y / (1 + e^(y f)), which keeps its digits where it is nearly zero. The exponential of what is too large is ∞,
+    and that slope zero.
+    """
+    e = f * y
+    with np.errstate(over="ignore"):
+        np.exp(e, out=e)
+    np.subtract(-1, e, out=e)
+    return np.divide(y, e, out=e)
 
 
 def _logistic_curve(f: Array, x: Array) -> Array:
@@ -122,8 +121,8 @@ def softmax_from(start: Array) -> Loss:
 class Targets:
     """Labels as numbers: classes in sorted order, the class of every text (n,), and the loss's targets y (n, c).
 
-    Two classes have one output, positive for the last class: y is 0 or 1 (logistic), −1 or 1 (squared). More classes,
-    or the softmax loss, have one output each and one-hot targets.
+    Two classes have one output, positive for the last class, of which y is 1, of the first −1. More classes, or the
+    softmax loss, have one output each and one-hot targets.
     """
 
     classes: tuple[Any, ...]
@@ -173,11 +172,14 @@ def encode(labels: Any, loss: str | None, *, texts: int, classes: tuple[Any, ...
         raise OptionError(f'unknown loss "{name}"; there are: {", ".join(LOSSES)}')
     if name == "logistic" and len(classes) > 2:
         raise OptionError(f'the logistic loss needs two classes, not {len(classes)}; use loss="softmax"')
-    if len(classes) == 2 and name != "softmax":
-        y = (2 * index[:, None] - 1 if name == "squared" else index[:, None]).astype(np.float64)
-    else:
-        y = np.eye(len(classes), dtype=np.float64)[index]
-    return Targets(classes, index, y, LOSSES[name])
+    return targets_of(classes, index, LOSSES[name])
+
+
+def targets_of(classes: tuple[Any, ...], index: NDArray[np.int64], loss: Loss) -> Targets:
+    """Targets of texts whose classes have these numbers, (n,)."""
+    one = len(classes) == 2 and not loss.balanced
+    y = 2.0 * index[:, None] - 1.0 if one else np.eye(len(classes))[index]
+    return Targets(classes, index, y.astype(np.float64, copy=False), loss)
 
 
 def _flat(labels: Any, texts: int) -> NDArray[Any]:

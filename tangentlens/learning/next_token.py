@@ -16,7 +16,7 @@ from tangentlens.features.family import Features
 from tangentlens.kernels.architecture import Architecture, check_count, check_number
 from tangentlens.kernels.places import empty_columns
 from tangentlens.learning.dynamics import Recorder
-from tangentlens.learning.losses import Targets, softmax_from
+from tangentlens.learning.losses import softmax_from, targets_of
 from tangentlens.learning.product import KernelProduct
 from tangentlens.learning.solve import flow
 
@@ -128,7 +128,7 @@ def solve_exactly(problem: NextToken, time: float, tolerance: float = 1e-4) -> L
                           "give batches=Batches(…), fewer targets=, or contexts.sample(size)")
     rows = np.arange(n)
     features, index = problem.features(rows), problem.labels(rows)
-    targets = Targets(tuple(range(c)), index, np.eye(c)[index], softmax_from(problem.outputs.start))
+    targets = targets_of(tuple(range(c)), index, softmax_from(problem.outputs.start))
     dynamics = flow(Recorder(KernelProduct(features), targets), time=time, record=[time], tolerance=tolerance)
     curves = dynamics.curves.select("step", pl.col("step").alias("time"), pl.col("train_loss").alias("loss"))
     return Learned(tuple(features.push(dynamics.duals[-1])), time, curves, "exact", error=dynamics.error)

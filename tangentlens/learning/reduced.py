@@ -54,7 +54,7 @@ class ReducedFlow:
         y, loss, dtype = self._y, self.targets.loss, self.outputs.dtype
         if self._whole:
             f = np.asarray(self.outputs @ z).reshape(n, c)
-            return f, -self.slope(f) @ self.outputs
+            return f, -(self.slope(f) @ self.outputs)
         f, narrow = np.empty((n, c)), z.astype(dtype)
 
         def work(blocks: list[slice]) -> Array:

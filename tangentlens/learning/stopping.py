@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tangentlens.data.threads import parallel
 from tangentlens.errors import OptionError
 from tangentlens.learning.dynamics import Recorder, least
-from tangentlens.learning.galerkin import GalerkinFlow
+from tangentlens.learning.galerkin import COARSE, GalerkinFlow
 from tangentlens.learning.reduced import ReducedFlow
 
 Array = NDArray[np.float64]
@@ -159,7 +159,8 @@ def segments(solver: GalerkinFlow, end: float, record: Array | None) -> Iterable
     The solver looks at what it leaves out at the stops only, so it gets its own whatever is recorded. Where the
     tolerance is fine they are denser, and begin earlier.
     """
-    low, high, powers = 0.0, min(1 / solver.fastest, end), solver.density
+    first = 2 if solver.tolerance >= COARSE else solver.density
+    low, high, powers = 0.0, min(SEGMENT**(first - solver.density) / solver.fastest, end), first
     while low < end:
         start, count = low or high / SEGMENT**powers, PER_SEGMENT * solver.density * powers
         stops = np.minimum(start * (high / start) ** (np.arange(1, count + 1) / count), high)

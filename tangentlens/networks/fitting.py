@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+from torch.nn.functional import cross_entropy, softplus
 
 from tangentlens.data.tokens import Tokens
 from tangentlens.errors import OptionError
@@ -114,7 +114,7 @@ def loss_of(outputs: Array, y: Array) -> float:
 
 
 def _loss(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    return binary_cross_entropy_with_logits(outputs, y) if outputs.shape[1] == 1 else cross_entropy(outputs, y)
+    return softplus(-y * outputs).mean() if outputs.shape[1] == 1 else cross_entropy(outputs, y)
 
 
 def _step(network: OrdinaryNetwork, optimizer: torch.optim.Optimizer, tokens: Tokens, y: Array) -> None:

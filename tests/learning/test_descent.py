@@ -129,7 +129,7 @@ def test_default_records_grow_and_end_at_the_last_step():
 
 def test_targets_of_each_kind():
     for loss, labels, y in [
-        (None, ["b", "a", "b"], [[1], [0], [1]]), ("squared", [3, 1, 3], [[1], [-1], [1]]),
+        (None, ["b", "a", "b"], [[1], [-1], [1]]), ("squared", [3, 1, 3], [[1], [-1], [1]]),
         ("softmax", ["b", "a", "b"], [[0, 1], [1, 0], [0, 1]]),
         (None, ["b", "a", "c"], [[0, 1, 0], [1, 0, 0], [0, 0, 1]]),
         ("squared", [5, 9, 7], [[1, 0, 0], [0, 0, 1], [0, 1, 0]]),

@@ -117,8 +117,8 @@ def test_a_basis_takes_nothing_in_that_the_kernel_does_not_see() -> None:
     assert size == pytest.approx(max(np.linalg.norm(seen, axis=0)))
     assert noise == pytest.approx(1e-13 * max(np.linalg.norm(duals, axis=0)))
     np.testing.assert_allclose(basis.without_null(duals), seen, atol=1e-12)
-    np.testing.assert_allclose(basis._new_in(duals), seen / np.linalg.norm(seen, axis=0), atol=1e-12)
-    assert basis._new_in(duals - seen).shape[1] == 0
+    np.testing.assert_allclose(basis._new_in(duals)[0], seen / np.linalg.norm(seen, axis=0), atol=1e-12)
+    assert basis._new_in(duals - seen)[0].shape[1] == 0
 
 
 def few_words(n: int = 60, words: int = 3) -> tl.Texts:

@@ -11,10 +11,10 @@ OUTPUTS = np.concatenate([np.linspace(-30, 30, 241), [-1e4, -90, -88, 88, 90, 1e
 
 def targets_of(loss):
     """For outputs of one column, or three of which the others are zero."""
-    y = (np.arange(len(OUTPUTS)) % 2)[:, None] * 1.0
+    second = np.arange(len(OUTPUTS)) % 2
     if loss.name == "softmax":
-        return np.hstack([OUTPUTS, 0 * OUTPUTS, 0 * OUTPUTS]), np.hstack([y, 1 - y, 0 * y])
-    return OUTPUTS, y
+        return np.hstack([OUTPUTS, 0 * OUTPUTS, 0 * OUTPUTS]), np.eye(3)[second]
+    return OUTPUTS, 2.0 * second[:, None] - 1
 
 
 @pytest.mark.parametrize("loss", LOSSES.values(), ids=lambda loss: loss.name)
@@ -41,9 +41,9 @@ def test_slopes_of_outputs_in_32_bits_differ_by_their_rounding(loss):
 
 @pytest.mark.parametrize(("dtype", "digits"), [(np.float64, 1e-14), (np.float32, 1e-6)])
 def test_slopes_of_texts_long_since_learned_keep_their_digits(dtype, digits):
-    """p − 1 would not: 1 − 1e-20 is 1."""
+    """1 − p would not: 1 − 1e-20 is 1."""
     f = np.array([[20.0], [46.0], [80.0]], dtype)
-    found = [LOSSES["logistic"].slope(sign * f, np.full((3, 1), sign > 0, dtype)) for sign in (-1, 1)]
+    found = [LOSSES["logistic"].slope(sign * f, np.full((3, 1), sign, dtype)) for sign in (-1, 1)]
     for sign, slope in zip((1, -1), found, strict=True):
         p = np.exp(-np.float64(f)) / (1 + np.exp(-np.float64(f)))
         np.testing.assert_allclose(slope, sign * p, rtol=digits)

@@ -39,7 +39,7 @@ def test_order_counts_but_in_a_bag(name):
 def test_training_leaves_tokens_that_do_not_occur_and_ends_at_the_least_development_loss(name):
     texts = tl.small_reviews().sample(120)
     tokens = tl.tokenize(texts)
-    size, y = len(tokens.vocabulary), (np.asarray(texts.labels) == "positive")[:, None].astype(float)
+    size, y = len(tokens.vocabulary), np.where(np.asarray(texts.labels) == "positive", 1.0, -1.0)[:, None]
     found = []
     for _ in range(2):
         network = ordinary(name, vocabulary_size=size + 5, size=8, seed=2)

@@ -36,7 +36,7 @@ def by_hand(network, tokens, labels, loss, *, learning_rate, batches, momentum=0
     """The same descent by PyTorch's own losses and autograd, one batch (row numbers) after another."""
     targets = encode(labels, loss, texts=len(tokens))
     y, index = torch.as_tensor(targets.y), torch.as_tensor(targets.index)
-    losses = {"logistic": lambda f, rows: functional.binary_cross_entropy_with_logits(f, y[rows]),
+    losses = {"logistic": lambda f, rows: functional.binary_cross_entropy_with_logits(f, 1.0 * index[rows, None]),
               "softmax": lambda f, rows: functional.cross_entropy(f, index[rows]),
               "squared": lambda f, rows: 0.5 * functional.mse_loss(f, y[rows], reduction="sum") / len(rows)}
     start = network(tokens).detach()
