@@ -21,9 +21,9 @@ from tangentlens.learning.feature_basis import COARSER, FeatureBasis
 from tangentlens.learning.integrals import integrals
 from tangentlens.learning.losses import Targets
 from tangentlens.learning.product import TINY, KernelProduct
-from tangentlens.learning.reduced import FIRST, Met, ReducedFlow, Start
-from tangentlens.learning.rounds import remaining, remaining_at_rest, shrinking
-from tangentlens.learning.tall import directions_of, runs_of, times
+from tangentlens.learning.reduced import FIRST, Met, ReducedFlow
+from tangentlens.learning.rounds import Push, remaining, remaining_at_rest, shrinking
+from tangentlens.learning.tall import directions_of, norms, runs_of, times
 
 Array = NDArray[np.float64]
 Needed = Callable[[Array, list[Array]], int | None]
@@ -33,7 +33,7 @@ SHARE = 20  # … for so many that there are
 ALLOWED = 0.5, 0.2  # share of what is not spent of the tolerance that a segment may leave out; the second where …
 COARSE = 1e-2  # … it is so large that changes to first order are too small …
 LEAST = 0.05  # … of which it counts as not spent at least this share
-DRIFT = 0.03, 10  # by how much changes to first order may move a path before it is solved again: relative, and in …
+DRIFT = 0.1, 10  # by how much changes to first order may move a path before it is solved again: relative, and in …
 # … tolerances; a path that has moved asks for some vectors more than the flow needs
 ROUGH = 0.1  # what a segment may leave out, relative, when it is asked whether the search ends in it
 STEPPING = 0.7  # one in this of the tolerance is what a step in time is given; what it errs by is a fifteenth of that
@@ -96,7 +96,11 @@ class GalerkinFlow:
         return ReducedFlow(outputs, self.targets, narrow=narrow)
 
     def narrow(self, time: float) -> bool:
-        """Whether 32 bits are enough for the flow up to a time. What they round evens out over many texts."""
+        """Whether 32 bits are enough for the flow up to a time. What they round evens out over many texts. A linear
+        flow takes no steps, and its slopes are differences: where outputs are of 64 bits, those take no longer.
+        """
+        if self.targets.loss.linear and not self.product.runs:
+            return False
         texts = len(self.targets.y) if self.product.runs else EVEN
         latest = (LATE * self.tolerance) ** 2 * max(1.0, texts / EVEN)
         return self.tolerance >= NARROW and time * self.fastest <= latest
@@ -138,9 +142,10 @@ class GalerkinFlow:
             if push is not None:
                 flow = self.reduced(narrow=narrow)
                 start = flow.begin(self.padded(self.z), start)
-                path = self._pushed(path, stops, start, push)
-                changes.append(self.coming)
-                since.append(self.coming)
+                change = push.change(start, stops)
+                since.append(push.size(change) / _size(path[-1]))
+                path = [self.padded(z) + one for z, one in zip(path, change.T, strict=True)]
+                changes.append(since[-1])
                 self.coming = remaining(changes, self.shrinking)
             allowed = share * max(self.tolerance - self.missing / _size(path[-1]), LEAST * self.tolerance)
             if needed and not ended and (push is None or self.coming < max(ROUGH, allowed)):
@@ -191,7 +196,9 @@ class GalerkinFlow:
 
     @property
     def _growth(self) -> int:
-        return int(np.clip(max(self.targets.y.shape[1], len(self.basis) // SHARE), *GROWTH))
+        least, most = GROWTH
+        wanted = max(int(self.targets.y.shape[1]), len(self.basis) // SHARE)
+        return min(max(wanted, least), most)
 
     def records(self, moments: Array, path: Sequence[Array], wanted: Collection[int]
                 ) -> Iterator[tuple[Array, Array]]:
@@ -226,19 +233,7 @@ class GalerkinFlow:
         missing = len(self.basis) - len(z)
         return np.concatenate([z, np.zeros(missing)]) if missing else z
 
-    def _pushed(self, path: list[Array], stops: Array, start: Start, push: _Push) -> list[Array]:
-        """The path with what the vectors added last change, to first order; notes how much that is, `coming`."""
-        pushes = np.zeros((len(self.basis), push.sums.shape[1]))
-        pushes[-len(push.sums):] = push.sums
-        change = start.response(pushes, np.diff(push.moments))
-        self.coming = push.share * float(np.linalg.norm(change[:, -1])) / _size(path[-1])
-        change = np.hstack([np.zeros((len(change), 1)), change])
-        place = np.interp(stops, push.moments, np.arange(len(push.moments)))
-        low = np.minimum(place.astype(int), change.shape[1] - 2)
-        change = change[:, low] * (1 + low - place) + change[:, low + 1] * (place - low)
-        return [self.padded(z) + one for z, one in zip(path, change.T, strict=True)]
-
-    def _enrich(self, path: list[Array], moments: Array) -> _Push | None:
+    def _enrich(self, path: list[Array], moments: Array) -> Push | None:
         """Adds the main directions of the residual −g/n − V ż (eq. 59) along the path. None if there are none, or no
         room for them; `coming` is then what they would change at its end, at most.
         """
@@ -264,9 +259,12 @@ class GalerkinFlow:
                 continue
             share = float(np.linalg.norm(size) / np.linalg.norm(size[:growth]))
             if room:
-                return _Push(-self.basis.driven(before, residual) * weight, moments, share)
-            driven = self.basis.norm(directions @ (directions.T @ (residual @ weight)))
-            self.coming = share * driven / _size(path[-1])
+                driven = self.basis.driven(before, residual)
+                rates = None if self.product.runs else norms(driven)**2 / np.maximum(norms(residual)**2, TINY)
+                bent = None if rates is None else rates * self.targets.loss.steepest / len(self.targets.y)
+                return Push(-driven * weight, moments, share, bent)
+            left = self.basis.norm(directions @ (directions.T @ (residual @ weight)))
+            self.coming = share * left / _size(path[-1])
             return None
 
     def _follow(self, added: int, least: int) -> bool:
@@ -295,17 +293,6 @@ class GalerkinFlow:
 
         parallel(slope, runs_of(n, c * len(self.basis)))
         return slopes
-
-
-@dataclass(frozen=True, eq=False)
-class _Push:
-    """What drives new vectors: the integrals of the forces on them, `sums` (p, k), over the k spans between `moments`
-    (k + 1,). share: how much larger the residual is than its part in those directions that were added.
-    """
-
-    sums: Array
-    moments: Array
-    share: float
 
 
 def _size(z: Array) -> float:

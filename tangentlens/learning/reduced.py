@@ -135,8 +135,9 @@ class ReducedFlow:
             return total
 
         both = np.add.reduce(parallel(work, self._shares())) / n
-        columns, rate = both[:, :-1], np.concatenate([before.rate, -both[known:, -1]])
-        return Start(f, rate, np.block([[before.gram, columns[:known]], [columns[:known].T, columns[known:]]]))
+        rate, gram = np.concatenate([before.rate, -both[known:, -1]]), np.empty((len(z), len(z)))
+        gram[:known, :known], gram[:, known:], gram[known:, :known] = before.gram, both[:, :-1], both[:known, :-1].T
+        return Start(f, rate, gram)
 
     def path(self, z: Array, t: float, stops: Array, tolerance: float, start: Start | None = None,
              met: Met | None = None) -> Iterator[Array]:

@@ -1,12 +1,21 @@
-"""What rounds of growth of a basis are still to change, from how their changes shrink."""
+"""What rounds of growth of a basis change, to first order, and are still to change, from how their changes shrink."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from tangentlens.learning.product import TINY
+from tangentlens.learning.reduced import Start
+from tangentlens.learning.tall import norms
+
+Array = NDArray[np.float64]
 SLOWEST = 0.95  # by which changes are taken to shrink from round to round, at most
+USUAL = 6.0  # times by which forces that decay at their mean rate come to more than what they change, at most, but …
+# … where modes that are far slower than others are in the residual
 LAST = 3  # rounds that tell how much those at rest change, …
 POWER = 0.25  # … the squares of which are taken to fall like this power of the number of vectors
 
@@ -47,3 +56,43 @@ def remaining_at_rest(changes: Sequence[float], share: float) -> float:
     if len(changes) < LAST:
         return float("inf")
     return float(np.sqrt(np.mean(np.square(changes[-LAST:])) / np.expm1(POWER * np.log1p(share))))
+
+
+@dataclass(frozen=True, eq=False)
+class Push:
+    """What drives new vectors: the integrals of the forces on them, `sums` (p, k), over the k spans between `moments`
+    (k + 1,). share: how much larger the residual is than its part in those directions that were added. rates: at which
+    the forces of every span would decay, (k,), if all modes in the residual did so at their mean; where it is known.
+    """
+
+    sums: Array
+    moments: Array
+    share: float
+    rates: Array | None = None
+
+    def change(self, start: Start, stops: Array) -> Array:
+        """What that changes at the stops, (m, len(stops)), in the linear flow of the Jacobian of a start, of which the
+        new vectors are the last.
+        """
+        pushes = np.zeros((len(start.rate), self.sums.shape[1]))
+        pushes[-len(self.sums):] = self.sums
+        change = start.response(pushes, np.diff(self.moments))
+        if np.array_equal(stops, self.moments[1:]):
+            return change
+        change = np.hstack([np.zeros((len(change), 1)), change])
+        place = np.interp(stops, self.moments, np.arange(len(self.moments)))
+        low = np.minimum(place.astype(int), change.shape[1] - 2)
+        return np.asarray(change[:, low] * (1 + low - place) + change[:, low + 1] * (place - low))
+
+    def size(self, change: Array) -> float:
+        """The norm of a change at the last stop, or what the forces would come to if they decayed by their rates, as
+        far as that is more than USUAL times as much: a slow mode cannot move in a vector that carries a little of fast
+        ones, and is not seen in the change.
+        """
+        found = float(np.linalg.norm(change[:, -1]))
+        if self.rates is not None:
+            spans, left = np.diff(self.moments), self.moments[-1] - self.moments[1:]
+            decayed = np.maximum(self.rates * spans, TINY)
+            kept = np.exp(-self.rates * left) * -np.expm1(-decayed) / decayed
+            found = max(found, float(norms(self.sums) @ kept) / USUAL)
+        return self.share * found

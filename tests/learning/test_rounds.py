@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import reference
-from cases import random_texts
+from cases import distance, grow_slowly, random_texts, store_by_texts
 
 import tangentlens as tl
 from tangentlens.kernels import Architecture
 from tangentlens.learning import KernelProduct, galerkin, stopping
 from tangentlens.learning.losses import encode
-from tangentlens.learning.rounds import LAST, remaining, remaining_at_rest
+from tangentlens.learning.reduced import ReducedFlow, Start
+from tangentlens.learning.rounds import LAST, Push, remaining, remaining_at_rest
 
 SST = Path(__file__).parents[3] / "shared" / "data" / "sst" / "train.csv"
 
@@ -51,6 +54,57 @@ def test_what_rounds_at_rest_still_change() -> None:
     assert remaining_at_rest([1e-9] * (LAST - 1), 0.1) == np.inf
 
 
+def solved_and_rounds(patch: pytest.MonkeyPatch) -> tuple[list[int], list[int]]:
+    """To which the number of vectors is added with every path that is solved, and with every round that adds some."""
+    solved, rounds = list[int](), list[int]()
+    path, change = ReducedFlow.path, Push.change
+
+    def noted(flow: ReducedFlow, z: np.ndarray, *how: Any) -> Iterator[np.ndarray]:
+        solved.append(len(z))
+        return path(flow, z, *how)
+
+    def changed(push: Push, start: Start, stops: np.ndarray) -> np.ndarray:
+        rounds.append(len(start.rate))
+        return change(push, start, stops)
+
+    patch.setattr(ReducedFlow, "path", noted)
+    patch.setattr(Push, "change", changed)
+    return solved, rounds
+
+
+@pytest.mark.parametrize("loss", ["logistic", "squared"])
+def test_a_path_is_not_solved_in_every_round_but_at_the_end(loss: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In far fewer than there are, and as exactly: what changes of first order leave is seen in no estimate."""
+    tokens, labels = short_reviews(600)
+    features, end, tolerance = tl.MLP().features(tokens), 1e5, 1e-3
+    exact = tl.learn(features, labels, loss, time=end, tolerance=1e-8, record=[]).duals[-1]
+    solved, rounds = solved_and_rounds(monkeypatch)
+    errors_, spent, kernel = [], [], features.kernel()
+    for large in (galerkin.LARGE, 0):
+        monkeypatch.setattr(galerkin, "LARGE", large)
+        apart = tl.learn(features, labels, loss, time=end, tolerance=tolerance, record=[]).duals[-1] - exact
+        errors_.append(float(np.sqrt(np.sum(apart * (kernel @ apart)) / np.sum(exact * (kernel @ exact)))))
+        spent.append(len(solved) / len(rounds))
+        solved.clear()
+        rounds.clear()
+    assert max(errors_) < tolerance
+    assert spent[0] < 0.8 * spent[1]
+
+
+@pytest.mark.parametrize("units", [0.3, 0.6, 1.0, 2.0])
+def test_a_path_is_solved_again_where_a_round_finds_nothing_more(units: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two kinds of text, three classes: the first round adds all vectors that there are, to first order only."""
+    grow_slowly(monkeypatch)
+    store_by_texts(monkeypatch)
+    tokens, labels = tl.Tokens.from_ids([[0], [1], [0], [1], [1], [0]], vocabulary_size=2), [0, 1, 2, 1, 1, 1]
+    features = tl.MLP().features(tokens)
+    kernel = features.kernel()
+    end = units * 6 / np.linalg.eigvalsh(kernel)[-1] * 3
+    found = tl.learn(features, labels, "softmax", time=end, tolerance=1e-3, record=[]).duals[-1]
+    exact = reference.flow(kernel, reference.targets(labels, "softmax"), "softmax", [end])[0]
+    assert distance(kernel @ found, kernel @ exact) < 1e-3
+
+
 def short_reviews(size: int) -> tuple[tl.Tokens, list[str]]:
     """The first six words of reviews: many differ in little, so that there are as many slow modes as texts."""
     reviews = tl.movie_reviews().sample(size, seed=3)
@@ -81,6 +135,52 @@ def test_a_segment_of_one_round_shrinks_no_faster_than_the_one_before(net: Archi
     said, true = errors(flow, kernel, reference.flow(kernel, reference.targets(labels, "squared"), "squared", [end])[0])
     assert said <= tolerance
     assert true < said
+
+
+@pytest.mark.parametrize("units", [3e5, 1e6])
+@pytest.mark.parametrize("seed", [3, 4, 5])
+def test_a_mode_that_new_vectors_cannot_move_is_not_thought_to_be_done(seed: int, units: float) -> None:
+    """40 texts of 40 words with ten random labels: hundreds of modes, of which the last are a thousand times slower."""
+    features, labels = random_labels(tl.MLP(), seed, words=40)
+    assert_kept(features, labels, units, tolerance=0.1)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 4])
+def test_late_slopes_of_the_squared_loss_are_not_rounded(seed: int) -> None:
+    """What 32 bits round of them, over 300,000 natural units, would be ten times what is said."""
+    features, labels = random_labels(tl.ElmanRNN(), seed, words=2)
+    assert_kept(features, labels, 3e5, tolerance=0.03)
+
+
+def test_slopes_that_are_differences_are_not_rounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a tolerance at which the others are; all are where F is of 32 bits."""
+    features, labels = random_labels(tl.MLP(), 0, words=40)
+    for by_texts in (False, True):
+        if by_texts:
+            store_by_texts(monkeypatch)
+        for loss in ("squared", "softmax"):
+            targets = encode(labels, loss, texts=40)
+            flow = galerkin.GalerkinFlow(KernelProduct(features), targets, tolerance=0.1)
+            assert flow.narrow(1.0) == (by_texts or loss == "softmax")
+
+
+def random_labels(net: Architecture, seed: int, *, words: int) -> tuple[tl.Features, list[int]]:
+    """The features of 40 random texts, and labels."""
+    random = np.random.default_rng(seed)
+    texts = [random.integers(0, words, random.integers(1, 20)).tolist() for _ in range(40)]
+    labels = random.integers(0, 10, 40).tolist()
+    return net.features(tl.Tokens.from_ids(texts, vocabulary_size=words)), labels
+
+
+def assert_kept(features: tl.Features, labels: list[int], units: float, *, tolerance: float) -> None:
+    """At a time in natural units the squared loss is learned as exactly as is said, and asked for."""
+    kernel = features.kernel()
+    end = units * len(labels) / np.linalg.eigvalsh(kernel)[-1]
+    found = tl.learn(features, labels, "squared", time=end, tolerance=tolerance, record=[])
+    exact = reference.flow(kernel, reference.targets(labels, "squared"), "squared", [end])[0]
+    apart = found.duals[-1] - exact
+    true = np.sqrt(np.sum(apart * (kernel @ apart)) / np.sum(exact * (kernel @ exact)))
+    assert true <= found.dynamics.error <= tolerance
 
 
 @pytest.mark.slow
