@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -129,6 +131,26 @@ def test_slopes_leave_out_what_failed() -> None:
     found = scale.slopes([*rows, {"architecture": "MLP", "texts": 10**6, "state": "exit 1: no memory"}])
     assert [round(found[0][key], 6) for key in ("seconds", "processor", "peak")] == [1.0, 1.1, 0.0]
     assert found[0]["to"] == 10_000
+
+
+def test_settings_that_may_be_faster_than_the_first_that_fits_are_tried() -> None:
+    """Seconds are foretold roughly: one that is to take a little longer is tried as well, not one far longer."""
+    pytest.importorskip("torch")
+    from benchmarks import twin
+    from benchmarks.asked import Asked
+
+    seconds = dict(zip(twin.SETTINGS, [0.01, 0.05, 0.06], strict=False))
+    case = SimpleNamespace(tokens=range(10**6), small_steps=twin.Setting(None, 0.9, 0.01), steps=lambda setting: 7,
+                           foretold=lambda setting: seconds.get(setting, 9.0))
+
+    def trained(setting: object) -> np.ndarray:
+        time.sleep(case.foretold(setting))
+        return np.full(3, 5.0 if case.foretold(setting) < 0.05 else 1.0)
+
+    case.trained = trained
+    rows = [row for _, row in twin.tried(case, np.ones(3), Asked())]
+    assert [row["foretold"] for row in rows] == [0.01, 0.05, 0.06]
+    assert [row["state"] for row in rows] == ["ends elsewhere", "fits", "fits"]
 
 
 def test_the_network_by_hand_is_the_twin() -> None:

@@ -22,8 +22,8 @@ from tangentlens.learning.integrals import integrals
 from tangentlens.learning.losses import Targets
 from tangentlens.learning.product import TINY, KernelProduct
 from tangentlens.learning.reduced import FIRST, Met, ReducedFlow
-from tangentlens.learning.rounds import Push, remaining, remaining_at_rest, shrinking
-from tangentlens.learning.tall import directions_of, norms, runs_of, times
+from tangentlens.learning.rounds import Push, mean_rates, remaining, remaining_at_rest, shrinking
+from tangentlens.learning.tall import directions_of, runs_of, times
 
 Array = NDArray[np.float64]
 Needed = Callable[[Array, list[Array]], int | None]
@@ -260,9 +260,9 @@ class GalerkinFlow:
             share = float(np.linalg.norm(size) / np.linalg.norm(size[:growth]))
             if room:
                 driven = self.basis.driven(before, residual)
-                rates = None if self.product.runs else norms(driven)**2 / np.maximum(norms(residual)**2, TINY)
-                bent = None if rates is None else rates * self.targets.loss.steepest / len(self.targets.y)
-                return Push(-driven * weight, moments, share, bent)
+                bend = self.targets.loss.steepest / len(self.targets.y)
+                rates = None if self.product.runs else bend * mean_rates(driven, residual)
+                return Push(-driven * weight, moments, share, rates)
             left = self.basis.norm(directions @ (directions.T @ (residual @ weight)))
             self.coming = share * left / _size(path[-1])
             return None

@@ -58,6 +58,13 @@ def remaining_at_rest(changes: Sequence[float], share: float) -> float:
     return float(np.sqrt(np.mean(np.square(changes[-LAST:])) / np.expm1(POWER * np.log1p(share))))
 
 
+def mean_rates(seen: Array, residuals: Array) -> Array:
+    """rᵀ Θ r / rᵀ r, (k,), of residuals r, (n c, k), from what the new vectors see of them, (p, k). Where products go
+    by text, r is not at hand, and few modes are far slower than others.
+    """
+    return np.asarray((norms(seen) / np.maximum(norms(residuals), TINY)) ** 2)
+
+
 @dataclass(frozen=True, eq=False)
 class Push:
     """What drives new vectors: the integrals of the forces on them, `sums` (p, k), over the k spans between `moments`
