@@ -23,6 +23,7 @@ import torch
 import tangentlens as tl
 from reproduce.practice_data import DATA_SETS, material
 from reproduce.practice_questions import Array, Inquiry
+from tangentlens.learning.losses import encode
 from tangentlens.networks import Fitting, OrdinaryNetwork, fit, ordinary, outputs_of
 from tangentlens.networks.fitting import loss_of
 
@@ -51,7 +52,7 @@ def trained(name: str, network: str, seed: int) -> tuple[pl.DataFrame, pl.DataFr
     fitted = fit(net, train.tokens, train.labels, dev=(dev.tokens, dev.labels), fitting=FITTING.get(network),
                  seed=seed, watch=lambda: asks.followed_scores(ask, blanks=True))
     assert fitted.curves is not None
-    y = 2.0 * train.labels[:, None] - 1
+    y = encode(train.labels, None, texts=len(train.labels)).y
     found = asks.answers(ask, blanks=True) | {
         "train_loss": [loss_of(ask(train.tokens), y)], "dropout_loss": [dropout_loss(net, train.tokens, y)],
         "dev_loss": [fitted.dev_losses.min()], "epochs": [fitted.epochs[-1]],

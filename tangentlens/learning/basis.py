@@ -132,7 +132,7 @@ class GrowingBasis:
         their image, and is added in their place.
         """
         while vectors.shape[1]:
-            vectors, overlap = self._new_in(np.asfortranarray(vectors))  # else each row would be a loop of its own
+            vectors, overlap = self._new_in(np.asfortranarray(vectors))  # few columns: else each row is a loop
             if not vectors.shape[1]:
                 break
             vectors, image = self._with_image(vectors, overlap)

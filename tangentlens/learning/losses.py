@@ -178,8 +178,8 @@ def encode(labels: Any, loss: str | None, *, texts: int, classes: tuple[Any, ...
 def targets_of(classes: tuple[Any, ...], index: NDArray[np.int64], loss: Loss) -> Targets:
     """Targets of texts whose classes have these numbers, (n,)."""
     one = len(classes) == 2 and not loss.balanced
-    y = 2.0 * index[:, None] - 1.0 if one else np.eye(len(classes))[index]
-    return Targets(classes, index, y.astype(np.float64, copy=False), loss)
+    of_class = np.array([[-1.0], [1.0]]) if one else np.eye(len(classes))
+    return Targets(classes, index, of_class[index], loss)
 
 
 def _flat(labels: Any, texts: int) -> NDArray[Any]:

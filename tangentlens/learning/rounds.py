@@ -75,7 +75,7 @@ class Push:
     sums: Array
     moments: Array
     share: float
-    rates: Array | None = None
+    rates: Array | None
 
     def change(self, start: Start, stops: Array) -> Array:
         """What that changes at the stops, (m, len(stops)), in the linear flow of the Jacobian of a start, of which the

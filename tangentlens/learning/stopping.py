@@ -18,6 +18,7 @@ from tangentlens.learning.reduced import ReducedFlow
 Array = NDArray[np.float64]
 SEGMENT = 3.0  # the flow advances by factors of this in time …
 EASY = 1e-3, 3  # … or by powers of it, one more after a segment that left out less than this share of the tolerance
+LONGER = 2  # powers that the first segment takes where the tolerance is coarse
 PER_SEGMENT = 4  # records in a segment, or in each power, where the tolerance is not fine
 PATIENCE = 1.003  # the search for the best time ends once validation loss is this far above its minimum …
 LONGEST = 1e9  # … or after this many natural units of time
@@ -157,9 +158,9 @@ def segments(solver: GalerkinFlow, end: float, record: Array | None) -> Iterable
     """Runs of ascending times to stop at: PER_SEGMENT moments for a factor SEGMENT in time, and those to record.
 
     The solver looks at what it leaves out at the stops only, so it gets its own whatever is recorded. Where the
-    tolerance is fine they are denser, and begin earlier.
+    tolerance is fine they are denser, and begin earlier; where it is coarse, the first run is longer.
     """
-    first = 2 if solver.tolerance >= COARSE else solver.density
+    first = LONGER if solver.tolerance >= COARSE else solver.density
     low, high, powers = 0.0, min(SEGMENT**(first - solver.density) / solver.fastest, end), first
     while low < end:
         start, count = low or high / SEGMENT**powers, PER_SEGMENT * solver.density * powers
