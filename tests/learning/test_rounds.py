@@ -96,7 +96,7 @@ def test_a_path_is_solved_again_where_a_round_finds_nothing_more(units: float, m
     """Two kinds of text, three classes: the first round adds all vectors that there are, to first order only."""
     grow_slowly(monkeypatch)
     store_by_texts(monkeypatch)
-    tokens, labels = tl.Tokens.from_ids([[0], [1], [0], [1], [1], [0]], vocabulary_size=2), [0, 1, 2, 1, 1, 1]
+    tokens, labels = tl.Tokens.from_ids([[0], [1], [0], [1], [1], [0]], vocabulary_size=2), [0, 0, 1, 2, 1, 0]
     features = tl.MLP().features(tokens)
     kernel = features.kernel()
     end = units * 6 / np.linalg.eigvalsh(kernel)[-1] * 3
